@@ -1,0 +1,80 @@
+/* Finding kept messages and reading them. */
+#pragma once
+
+#include "archive/digest.h"
+#include "archive/store.h"
+
+/* Where a message lies now. Seal and repack move it: look it up again when it is not there. */
+struct location {
+	uint64_t segment, frame_offset,
+		entry_offset; /* bytes into the file; bytes into the decoded frame */
+};
+
+struct message {
+	uint64_t id; /* number of its keep line in the ledger */
+	struct digest digest;
+	uint64_t size_bytes;
+	moment_ms archived;
+	uint64_t maildrop; /* under which it came first */
+	char *account;	   /* that maildrop's name, owned by the cursor or by message_deinit() */
+	char *class_;
+	struct location at;
+	bool located; /* false: kept by the ledger, but not found in any segment: damage */
+};
+void message_deinit(struct message *m);
+
+/* All conditions must hold; zero or NULL means any. */
+struct filter {
+	const char *account;	     /* name of an account, exact */
+	moment_ms since, before;     /* archived >= since, < before */
+	uint64_t min_size, max_size; /* size >= min, <= max */
+	const char *id;		     /* hex digits of the digest's beginning */
+	uint64_t limit;
+};
+
+/* Newest first. filter is borrowed until the cursor is closed. FAULT_USAGE when id is not 1 to 64
+ * hex digits. */
+struct find_cursor;
+int find_open(struct store *s, const struct filter *filter, struct find_cursor **ret,
+	struct fault *f) MUST_CHECK;
+enum { FIND_ROW = 1 };
+/* FIND_ROW with *ret borrowed until the next call (do not deinit it), or 0 at the end. */
+int find_next(struct find_cursor *c, struct message *ret, struct fault *f) MUST_CHECK;
+struct find_cursor *find_close(struct find_cursor *c);
+void find_closep(struct find_cursor **c);
+
+/* How many messages match, and their bytes. */
+int find_count(struct store *s, const struct filter *filter, uint64_t *ret_messages,
+	uint64_t *ret_bytes, struct fault *f) MUST_CHECK;
+
+/* The one message whose digest begins with these 4 to 64 hex digits. FAULT_USAGE: not hex, or too
+ * few; FAULT_MISSING: none; FIND_AMBIGUOUS: more than one. */
+enum { FIND_AMBIGUOUS = 1 };
+int find_one(struct store *s, const char *hex, struct message *ret, struct fault *f) MUST_CHECK;
+
+/* The names of all accounts under which a message came, the first first, each once; NULL-ended
+ * array of strings, to be freed with names_free(). */
+int find_accounts(
+	struct store *s, const struct message *m, char ***ret, struct fault *f) MUST_CHECK;
+void names_free(char **names);
+
+/* Reads a message's bytes in order. The digest is checked over all of them: the function fails with
+ * FAULT_DAMAGE, naming the message, when they are not what was kept. `sink` gets the bytes in
+ * pieces as they are decoded, before the check is complete: it must not let them out of its hands
+ * before message_read() returned 0. It returns <0 with *f set to stop. */
+typedef int message_sink(void *context, struct slice bytes, struct fault *f);
+int message_read(struct store *s, const struct message *m, message_sink *sink, void *context,
+	struct fault *f) MUST_CHECK;
+/* Checks without giving anything out. */
+int message_check(struct store *s, const struct message *m, struct fault *f) MUST_CHECK;
+/* Only the first limit bytes, unchecked beyond their frame's checksum: for showing headers of many
+ * rows quickly. to is cleared first. */
+int message_peek(struct store *s, const struct message *m, size_t limit, struct buffer *to,
+	struct fault *f) MUST_CHECK;
+
+/* Totals of the catalog. */
+struct store_totals {
+	uint64_t messages, bytes, segments,
+		segment_bytes; /* bytes of mail; bytes of segment files */
+};
+int store_totals(struct store *s, struct store_totals *ret, struct fault *f) MUST_CHECK;

@@ -1,0 +1,82 @@
+/* What is committed together. A group is collected without any lock; store_commit() makes it
+ * durable as a whole and only then returns: until then nothing of it happened. */
+#pragma once
+
+#include "archive/spool.h"
+#include "archive/store.h"
+
+enum item_kind {
+	ITEM_MESSAGE, /* bytes that came under a UIDL */
+	ITEM_REFUSAL, /* a UIDL that could not be archived */
+	ITEM_LISTING  /* what a complete listing showed, or the sums at the end of a poll */
+};
+
+enum item_outcome {
+	OUTCOME_NONE,
+	OUTCOME_KEPT, /* new bytes: `keep` */
+	OUTCOME_SEEN, /* bytes kept already, new under this maildrop and UIDL: `see` */
+	OUTCOME_KNOWN /* bytes and UIDL known already: nothing was written */
+};
+
+/* A UIDL of a listing whose state changes: becomes pending, or is gone. */
+struct listed_uidl {
+	struct buffer uidl;
+	uint64_t listed_size;
+};
+
+struct item {
+	enum item_kind kind;
+	uint64_t maildrop;
+	struct buffer uidl;   /* MESSAGE, REFUSAL; at most LIMIT_UIDL */
+	uint64_t listed_size; /* MESSAGE, REFUSAL; SIZE_UNKNOWN */
+
+	/* MESSAGE */
+	struct spool *spool; /* finished; owned; freed as soon as it is durable */
+	const char *class_;  /* retention class, borrowed, outlives the commit; NULL is "default" */
+	uint64_t copy; /* 1, or n for the n-th of the same bytes under the same UIDL in one listing
+			*/
+
+	/* REFUSAL */
+	enum refusal reason;
+	char text[256]; /* what the server said, escaped; may be empty */
+
+	/* LISTING */
+	struct sums sums;
+	bool complete;				/* this ends a poll: the time is noted */
+	struct listed_uidl *pending, *vanished; /* arrays, owned */
+	size_t pending_n, vanished_n;
+
+	/* For the caller */
+	uint64_t cookie;	   /* untouched */
+	enum item_outcome outcome; /* set by store_commit() */
+	uint64_t size;		   /* MESSAGE: bytes, set by store_commit() */
+	struct item *next;
+};
+
+struct item *item_new(enum item_kind kind, uint64_t maildrop, struct fault *f);
+struct item *item_free(struct item *i);
+void item_freep(struct item **i);
+
+/* Embedded; a list in order of arrival, and what it weighs. */
+struct group {
+	struct item *first, **end;
+	size_t items;
+	uint64_t bytes; /* of mail */
+	int64_t oldest; /* monotonic_ms() of the first item */
+};
+
+void group_init(struct group *g);
+/* Frees what is in it. */
+void group_deinit(struct group *g);
+/* Takes ownership. */
+void group_add(struct group *g, struct item *i);
+/* The first one, owned by the caller now; NULL when empty. */
+struct item *group_take(struct group *g);
+/* Full by bytes, by items or by time (limits.h). */
+bool group_is_due(const struct group *g, int64_t now_ms);
+
+/* All or nothing, durable on return 0, with each item's outcome set. FAULT_WRITE: nothing of the
+ * group happened as far as this process can tell; the handle is dead, every later call gives the
+ * same fault, and the process should end with exit 74. FAULT_BUSY: not our turn in LIMIT_LOCK_MS;
+ * may be tried again. FAULT_DAMAGE: the archive does not fit together. */
+int store_commit(struct store *s, struct group *g, struct fault *f) MUST_CHECK;

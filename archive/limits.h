@@ -1,0 +1,61 @@
+/* Every cap on what comes from outside, in one place: lengths in bytes, counts, waits in
+ * milliseconds. What a peer or a file announces is compared with these before anything is allocated
+ * or waited for. */
+#pragma once
+
+#include <stdint.h>
+
+#define KIB UINT64_C(1024)
+#define MIB (1024 * KIB)
+#define GIB (1024 * MIB)
+
+/* Mail */
+#define LIMIT_UIDL	       1024	     /* RFC 1939 says 70; longer ones exist */
+#define LIMIT_MESSAGE_DEFAULT  (1 * GIB)     /* max-message-size where none is configured */
+#define LIMIT_MESSAGE	       (8 * GIB - 1) /* what a ustar header can say */
+#define LIMIT_SPOOL_MEMORY     (1 * MIB)     /* of one message in memory; the rest is a file */
+#define LIMIT_SPOOL_MEMORY_ALL (16 * MIB)    /* of all messages in memory at once */
+
+/* POP3 */
+#define LIMIT_REPLY_LINE   (8 * KIB) /* a status line or a line of a listing */
+#define LIMIT_CAPA_LINES   256
+#define LIMIT_LISTED	   2000000    /* messages in one maildrop */
+#define LIMIT_COMMAND	   255	      /* RFC 2449 section 4: octets with CRLF */
+#define LIMIT_SASL_LINE	   (12 * KIB) /* RFC 4954 section 4 gives 12288 for base64 lines */
+#define LIMIT_WINDOW	   4096	      /* RETR commands in flight */
+#define LIMIT_WINDOW_BYTES (64 * MIB) /* announced octets in flight */
+
+/* Waits */
+#define LIMIT_CONNECT_MS 30000
+#define LIMIT_REPLY_MS	 60000 /* without a byte from the server; see `timeout` */
+#define LIMIT_QUIT_MS	 5000
+#define LIMIT_LOCK_MS	 60000 /* for one's turn to commit */
+#define LIMIT_SECRET_MS	 60000 /* for a password-command or token-command */
+
+/* Secrets and configuration */
+#define LIMIT_SECRET	      (16 * KIB)
+#define LIMIT_CONFIG_FILE     (16 * MIB)
+#define LIMIT_ACCOUNTS	      10000
+#define LIMIT_ACCOUNT_NAME    64
+#define LIMIT_SESSIONS	      64 /* max-sessions where none is configured */
+#define LIMIT_SESSIONS_SERVER 4	 /* max-sessions-per-server, likewise */
+
+/* The archive on disk */
+#define LIMIT_LEDGER_LINE  (16 * KIB)
+#define LIMIT_LEDGER_GROUP (32 * MIB) /* text of one group of lines with its commit */
+#define LIMIT_LEDGER_FILE  (64 * MIB) /* a new ledger file begins here */
+#define LIMIT_GROUP_BYTES                                                                          \
+	(8 * MIB) /* of mail in one group commit, unless one message is larger                     \
+		   */
+#define LIMIT_GROUP_ITEMS  16384
+#define LIMIT_GROUP_MS	   1000	       /* the oldest of a group waits no longer */
+#define LIMIT_FRAME	   (1 * MIB)   /* decoded bytes after which an open segment's frame ends */
+#define LIMIT_FRAME_ENTRY  (4 * MIB)   /* an entry larger than this spans frames of this size */
+#define LIMIT_POPKEEP_FILE (64 * KIB)  /* ARCHIVE/POPKEEP */
+#define LIMIT_ASIDE_BYTES  (256 * MIB) /* of cut bytes kept aside */
+#define LIMIT_ASIDE_FILES  64
+#define LIMIT_CLASS	   64 /* a retention class's name */
+
+/* What the header reader looks at */
+#define LIMIT_HEADER_BYTES (256 * KIB)
+#define LIMIT_HEADER_FIELD (16 * KIB)
