@@ -1,0 +1,61 @@
+/* One configured account, as configuration or command line gave it, checked. */
+#pragma once
+
+#include "archive/bytes.h"
+#include "archive/moment.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum tls_mode {
+	TLS_IMPLICIT, /* pop3s://, RFC 8314; port 995 */
+	TLS_STARTTLS, /* pop3://, STLS required, RFC 2595; port 110 */
+	TLS_NONE      /* only where tls = "none" was written */
+};
+
+enum secret_source {
+	SECRET_NONE,	      /* nothing configured */
+	SECRET_COMMAND,	      /* password-command: value is run by /bin/sh -c, its first line is the
+				 password */
+	SECRET_FILE,	      /* password-file: value is a path */
+	SECRET_CREDENTIAL,    /* systemd: value is a name in $CREDENTIALS_DIRECTORY */
+	SECRET_TOKEN_COMMAND, /* token-command: as SECRET_COMMAND, an OAuth 2 bearer token */
+	SECRET_ASK	      /* asked on the terminal */
+};
+
+struct account {
+	char *name;
+	char *host; /* lower case; an IPv6 address without brackets */
+	uint16_t port;
+	enum tls_mode tls;
+	char *user; /* any bytes but NUL, CR, LF */
+	enum secret_source secret_source;
+	char *secret_value; /* command, path or name: never the secret itself */
+	char *auth; /* forced mechanism in upper case ("SCRAM-SHA-256", "APOP", "USER"); NULL: the
+		       strongest */
+	char *tls_ca_file; /* NULL: the system's */
+	char *tls_pin; /* "sha256//BASE64[;sha256//BASE64…]", as CURLOPT_PINNEDPUBLICKEY; or NULL */
+	char *proxy;   /* URL, or NULL */
+	char *class_; /* retention class; never NULL, "default" */
+	uint64_t max_message_size;
+	uint32_t timeout_ms; /* without a byte from the server */
+	uint32_t interval_ms;
+	bool pipelining; /* false: one command at a time, whatever the server says */
+};
+
+void account_init(struct account *a);
+void account_deinit(struct account *a);
+
+/* How the ledger names the server: "host", or "host:port" where the port is neither 110 nor 995 (so
+ * that going from STLS to implicit TLS is no new UIDL space). Freed by the caller; NULL when out of
+ * memory. */
+char *account_server(const struct account *a);
+
+/* Sets host, port, tls and, where the URL has one, user, from
+ * pop3s://[user@]host[:port] or pop3://…; the last @ separates; %XX is decoded in user. tls_none
+ * set by configuration comes later. FAULT_USAGE says what is wrong with it. A password in the URL
+ * is refused. */
+int account_set_url(struct account *a, const char *url, struct fault *f) MUST_CHECK;
+
+/* 1 to LIMIT_ACCOUNT_NAME of A-Z a-z 0-9 . _ - @ +, not beginning with . or -. */
+bool account_name_is_valid(const char *name);
