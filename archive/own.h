@@ -11,7 +11,7 @@
 #define MUST_CHECK  __attribute__((warn_unused_result))
 
 #define TAKE(x)                                                                                    \
-	({                                                                                         \
+	__extension__({                                                                            \
 		__typeof__(x) taken_ = (x);                                                        \
 		(x) = (__typeof__(x))0;                                                            \
 		taken_;                                                                            \

@@ -7,5 +7,6 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <stdio.h>
 
 #define TEST(name) cmocka_unit_test(name)

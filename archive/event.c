@@ -1,0 +1,380 @@
+#include "archive/event.h"
+
+#include "archive/limits.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+static const char *const event_words[] = {
+	[EVENT_UNKNOWN] = "",
+	[EVENT_BEGIN] = "begin",
+	[EVENT_ACCOUNT] = "account",
+	[EVENT_KEEP] = "keep",
+	[EVENT_SEE] = "see",
+	[EVENT_REFUSE] = "refuse",
+	[EVENT_ACCEPT] = "accept",
+	[EVENT_VANISH] = "vanish",
+	[EVENT_POLL] = "poll",
+	[EVENT_COMMIT] = "commit",
+};
+
+static const char *const refusal_words[] = {
+	[0] = "",
+	[REFUSAL_TOO_LARGE] = "too-large",
+	[REFUSAL_RETR_FAILED] = "retr-failed",
+	[REFUSAL_TRUNCATED] = "truncated",
+	[REFUSAL_FRAMING] = "framing",
+};
+
+#define COUNT(array) (sizeof(array) / sizeof *(array))
+
+const char *event_word(enum event_kind kind)
+{
+	return event_words[kind];
+}
+
+const char *refusal_word(enum refusal r)
+{
+	return refusal_words[r];
+}
+
+/* ---- Writing ---------------------------------------------------------------------------- */
+
+static int put_bytes(struct buffer *to, const char *key, struct slice value, struct fault *f)
+{
+	static const char hex[] = "0123456789ABCDEF";
+
+	if (value.len > LIMIT_LEDGER_LINE)
+		return fault_set(f, FAULT_LIMIT, SCOPE_ACCOUNT, 0, "value of %s is too long", key);
+	if (buffer_append_format(to, f, " %s=", key) < 0 ||
+		buffer_reserve(to, 3 * value.len, f) < 0)
+		return -1;
+	uint8_t *out = to->data + to->len;
+	for (size_t i = 0; i < value.len; i++) {
+		uint8_t c = value.data[i];
+
+		if (c > 0x20 && c < 0x7f && c != '%') {
+			*out++ = c;
+		} else {
+			*out++ = '%';
+			*out++ = (uint8_t)hex[c >> 4];
+			*out++ = (uint8_t)hex[c & 15];
+		}
+	}
+	to->len = (size_t)(out - to->data);
+	return 0;
+}
+
+static int put_number(struct buffer *to, const char *key, uint64_t value, struct fault *f)
+{
+	return buffer_append_format(to, f, " %s=%" PRIu64, key, value);
+}
+
+static int put_digest(struct buffer *to, const char *key, const struct digest *d, struct fault *f)
+{
+	char hex[DIGEST_HEX + 1];
+
+	digest_hex(d, hex);
+	return buffer_append_format(to, f, " %s=%s", key, hex);
+}
+
+/* What KEEP, SEE and REFUSE say in the same way. */
+static int put_listed(struct buffer *to, const struct event *e, struct fault *f)
+{
+	if (e->listed != SIZE_UNKNOWN && (e->kind != EVENT_KEEP || e->listed != e->size) &&
+		put_number(to, "listed", e->listed, f) < 0)
+		return -1;
+	return e->copy > 1 ? put_number(to, "copy", e->copy, f) : 0;
+}
+
+static int put_keep(struct buffer *to, const struct event *e, struct fault *f)
+{
+	if (put_bytes(to, "uidl", e->uidl, f) < 0 || put_digest(to, "digest", &e->digest, f) < 0)
+		return -1;
+	if (e->kind == EVENT_KEEP && (put_number(to, "size", e->size, f) < 0 ||
+					     put_bytes(to, "class", e->class_, f) < 0 ||
+					     put_bytes(to, "source", e->source, f) < 0))
+		return -1;
+	return put_listed(to, e, f);
+}
+
+static int put_refuse(struct buffer *to, const struct event *e, struct fault *f)
+{
+	if (put_bytes(to, "uidl", e->uidl, f) < 0 ||
+		put_bytes(to, "reason", slice_text(refusal_word(e->reason)), f) < 0)
+		return -1;
+	if (e->kind == EVENT_REFUSE &&
+		(put_number(to, "tries", e->tries, f) < 0 || put_listed(to, e, f) < 0))
+		return -1;
+	return e->text.len > 0 ? put_bytes(to, "text", e->text, f) : 0;
+}
+
+static int put_sums(struct buffer *to, const struct sums *s, struct fault *f)
+{
+	return buffer_append_format(to, f,
+		" listed=%" PRIu64 " archived=%" PRIu64 " pending=%" PRIu64 " refused=%" PRIu64
+		" vanished=%" PRIu64,
+		s->listed, s->archived, s->pending, s->refused, s->vanished);
+}
+
+static int put_fields(struct buffer *to, const struct event *e, struct fault *f)
+{
+	switch (e->kind) {
+	case EVENT_BEGIN:
+		if (put_bytes(to, "archive", e->archive, f) < 0 ||
+			put_number(to, "leaf", e->leaf, f) < 0)
+			return -1;
+		return e->leaf > 0 ? put_digest(to, "previous", &e->root, f) : 0;
+	case EVENT_ACCOUNT:
+		if (put_bytes(to, "name", e->name, f) < 0 ||
+			put_bytes(to, "server", e->server, f) < 0)
+			return -1;
+		return put_bytes(to, "user", e->user, f);
+	case EVENT_KEEP:
+	case EVENT_SEE:
+		return put_keep(to, e, f);
+	case EVENT_REFUSE:
+	case EVENT_ACCEPT:
+		return put_refuse(to, e, f);
+	case EVENT_VANISH:
+		return put_bytes(to, "uidl", e->uidl, f);
+	case EVENT_POLL:
+		return put_sums(to, &e->sums, f);
+	case EVENT_COMMIT:
+		if (put_number(to, "size", e->size, f) < 0)
+			return -1;
+		return put_digest(to, "root", &e->root, f);
+	case EVENT_UNKNOWN:
+		break;
+	}
+	return fault_set(f, FAULT_SYSTEM, SCOPE_ARCHIVE, 0, "event without a kind");
+}
+
+int event_format(const struct event *e, struct buffer *to, struct fault *f)
+{
+	char t[MOMENT_TEXT];
+	size_t start = to->len;
+
+	moment_format(e->t, t);
+	if (buffer_append_format(to, f, "v=1 event=%s t=%s", event_word(e->kind), t) < 0)
+		return -1;
+	if (e->kind != EVENT_BEGIN && e->kind != EVENT_COMMIT &&
+		put_number(to, "maildrop", e->maildrop, f) < 0)
+		return -1;
+	if (put_fields(to, e, f) < 0)
+		return -1;
+	if (to->len - start >= LIMIT_LEDGER_LINE)
+		return fault_set(
+			f, FAULT_LIMIT, SCOPE_ACCOUNT, 0, "a line of the ledger is too long");
+	return buffer_append(to, "\n", 1, f);
+}
+
+/* ---- Reading ---------------------------------------------------------------------------- */
+
+static int upper_nibble(uint8_t c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+static int percent_decode(
+	struct slice in, struct buffer *scratch, struct slice *ret, struct fault *f)
+{
+	if (buffer_reserve(scratch, in.len, f) < 0)
+		return -1;
+	uint8_t *start = scratch->data + scratch->len, *out = start;
+	for (size_t i = 0; i < in.len; i++) {
+		uint8_t c = in.data[i];
+
+		if (c <= 0x20 || c >= 0x7f)
+			return FIELD_BAD;
+		if (c == '%') {
+			int high = i + 2 < in.len ? upper_nibble(in.data[i + 1]) : -1;
+			int low = i + 2 < in.len ? upper_nibble(in.data[i + 2]) : -1;
+
+			if (high < 0 || low < 0)
+				return FIELD_BAD;
+			c = (uint8_t)(high << 4 | low);
+			i += 2;
+		}
+		*out++ = c;
+	}
+	scratch->len += (size_t)(out - start);
+	*ret = slice_of(start, (size_t)(out - start));
+	return FIELD_ONE;
+}
+
+int field_next(struct slice *line, struct slice *ret_key, struct buffer *scratch,
+	struct slice *ret_value, struct fault *f)
+{
+	if (line->len == 0)
+		return 0;
+	const uint8_t *end = memchr(line->data, ' ', line->len);
+	size_t len = end ? (size_t)(end - line->data) : line->len;
+	const uint8_t *equals = memchr(line->data, '=', len);
+	if (!equals || equals == line->data || (end && len + 1 == line->len))
+		return FIELD_BAD;
+	struct slice key = slice_of(line->data, (size_t)(equals - line->data)), value;
+	int r = percent_decode(slice_of(equals + 1, len - key.len - 1), scratch, &value, f);
+	if (r != FIELD_ONE)
+		return r;
+	*ret_key = key;
+	*ret_value = value;
+	line->data += end ? len + 1 : len;
+	line->len -= end ? len + 1 : len;
+	return FIELD_ONE;
+}
+
+static bool is(struct slice s, const char *text)
+{
+	return s.len == strlen(text) && memcmp(s.data, text, s.len) == 0;
+}
+
+/* Decimal without sign or leading zero. */
+static bool get_number(struct slice s, uint64_t *ret)
+{
+	uint64_t value = 0;
+
+	if (s.len == 0 || (s.len > 1 && s.data[0] == '0'))
+		return false;
+	for (size_t i = 0; i < s.len; i++) {
+		if (s.data[i] < '0' || s.data[i] > '9' ||
+			__builtin_mul_overflow(value, 10, &value) ||
+			__builtin_add_overflow(value, s.data[i] - '0', &value))
+			return false;
+	}
+	*ret = value;
+	return true;
+}
+
+static enum refusal get_refusal(struct slice s)
+{
+	for (size_t i = 1; i < COUNT(refusal_words); i++) {
+		if (is(s, refusal_words[i]))
+			return (enum refusal)i;
+	}
+	return 0;
+}
+
+static bool get_text_field(struct event *e, struct slice key, struct slice value)
+{
+	const struct {
+		const char *key;
+		struct slice *at;
+	} fields[] = {
+		{"name", &e->name},
+		{"server", &e->server},
+		{"user", &e->user},
+		{"uidl", &e->uidl},
+		{"class", &e->class_},
+		{"source", &e->source},
+		{"text", &e->text},
+		{"archive", &e->archive},
+	};
+
+	for (size_t i = 0; i < COUNT(fields); i++) {
+		if (is(key, fields[i].key)) {
+			*fields[i].at = value;
+			return true;
+		}
+	}
+	return false;
+}
+
+/* >0: a number's key with a number; 0: no number's key; <0: not a number. */
+static int get_number_field(struct event *e, struct slice key, struct slice value)
+{
+	const struct {
+		const char *key;
+		uint64_t *at;
+	} fields[] = {
+		{"maildrop", &e->maildrop},
+		{"size", &e->size},
+		{"copy", &e->copy},
+		{"listed", e->kind == EVENT_POLL ? &e->sums.listed : &e->listed},
+		{"archived", &e->sums.archived},
+		{"pending", &e->sums.pending},
+		{"refused", &e->sums.refused},
+		{"vanished", &e->sums.vanished},
+		{"leaf", &e->leaf},
+		{"tries", &e->tries},
+	};
+
+	for (size_t i = 0; i < COUNT(fields); i++) {
+		if (is(key, fields[i].key))
+			return get_number(value, fields[i].at) ? 1 : -1;
+	}
+	return 0;
+}
+
+static bool get_field(struct event *e, struct slice key, struct slice value)
+{
+	if (is(key, "digest"))
+		return digest_parse(value, &e->digest) == 0;
+	if (is(key, "root") || is(key, "previous"))
+		return digest_parse(value, &e->root) == 0;
+	if (is(key, "reason")) {
+		e->reason = get_refusal(value);
+		return e->reason != 0;
+	}
+	if (get_text_field(e, key, value))
+		return true;
+	return get_number_field(e, key, value) >= 0;
+}
+
+static enum event_kind get_kind(struct slice word)
+{
+	for (size_t i = 1; i < COUNT(event_words); i++) {
+		if (is(word, event_words[i]))
+			return (enum event_kind)i;
+	}
+	return EVENT_UNKNOWN;
+}
+
+/* v=1 event=… t=… in this order. */
+static int parse_head(struct slice *line, struct buffer *scratch, struct event *e, struct fault *f)
+{
+	static const char *const keys[] = {"v", "event", "t"};
+	struct slice key, value;
+
+	for (size_t i = 0; i < COUNT(keys); i++) {
+		int r = field_next(line, &key, scratch, &value, f);
+
+		if (r < 0)
+			return -1;
+		if (r != FIELD_ONE || !is(key, keys[i]))
+			return EVENT_BAD;
+		if (i == 0 && !is(value, "1"))
+			return EVENT_BAD;
+		if (i == 1)
+			e->kind = get_kind(value);
+		if (i == 2 && moment_parse(value, &e->t) != 0)
+			return EVENT_BAD;
+	}
+	return 0;
+}
+
+int event_parse(struct slice line, struct buffer *scratch, struct event *ret, struct fault *f)
+{
+	struct event e = {.listed = SIZE_UNKNOWN, .copy = 1};
+	struct slice key, value;
+
+	buffer_clear(scratch);
+	/* Decoding never lengthens: reserved once, slices into scratch stay valid. */
+	if (buffer_reserve(scratch, line.len + 1, f) < 0)
+		return -1;
+	int r = parse_head(&line, scratch, &e, f);
+	if (r != 0)
+		return r;
+	while ((r = field_next(&line, &key, scratch, &value, f)) == FIELD_ONE) {
+		if (e.kind != EVENT_UNKNOWN && !get_field(&e, key, value))
+			return EVENT_BAD;
+	}
+	if (r != 0)
+		return r < 0 ? -1 : EVENT_BAD;
+	if (e.kind == EVENT_KEEP && e.listed == SIZE_UNKNOWN)
+		e.listed = e.size;
+	*ret = e;
+	return 0;
+}

@@ -1,0 +1,61 @@
+/* One line of the ledger: an event, as `key=value` fields separated by single spaces, in canonical
+ * percent-encoding: bytes 0x21 to 0x7e except % stand for themselves, every other byte is %XX with
+ * upper-case digits. First v=1, then event= and t=. Readers ignore keys they do not know. */
+#pragma once
+
+#include "archive/digest.h"
+#include "archive/moment.h"
+#include "archive/store.h"
+
+enum event_kind {
+	EVENT_UNKNOWN, /* of a later version: a leaf like any other, without effect here */
+	EVENT_BEGIN,   /* first line of a ledger file */
+	EVENT_ACCOUNT,
+	EVENT_KEEP,
+	EVENT_SEE,
+	EVENT_REFUSE,
+	EVENT_ACCEPT,
+	EVENT_VANISH,
+	EVENT_POLL,
+	EVENT_COMMIT
+};
+
+struct event {
+	enum event_kind kind;
+	moment_ms t;
+	uint64_t maildrop;		 /* all but BEGIN and COMMIT */
+	struct slice name, server, user; /* ACCOUNT */
+	struct slice uidl;		 /* KEEP, SEE, REFUSE, ACCEPT, VANISH */
+	struct digest digest;		 /* KEEP, SEE */
+	uint64_t size;			 /* KEEP: bytes of mail; COMMIT: leaves before this line */
+	uint64_t listed; /* KEEP, SEE, REFUSE: what LIST said; SIZE_UNKNOWN. Written only
+			  * where it differs from the message's size */
+	uint64_t copy;	 /* KEEP, SEE: 1 (not written), or which of equal ones */
+	struct slice class_, source; /* KEEP */
+	enum refusal reason;	     /* REFUSE, ACCEPT */
+	uint64_t tries;		     /* REFUSE */
+	struct slice text;	     /* REFUSE: what the server said; ACCEPT: the reason given */
+	struct sums sums;	     /* POLL */
+	struct digest root;	     /* COMMIT: of the tree; BEGIN: SHA-256 of the file before */
+	uint64_t leaf;		     /* BEGIN: its own number */
+	struct slice archive;	     /* BEGIN: archive id */
+};
+
+/* Appends the line with its LF. FAULT_LIMIT beyond LIMIT_LEDGER_LINE. */
+int event_format(const struct event *e, struct buffer *to, struct fault *f) MUST_CHECK;
+
+/* Reads a line without its LF. The slices of *ret point into scratch (cleared first). EVENT_BAD:
+ * not a well-formed line of v=1; nothing is set. */
+enum { EVENT_BAD = 1 };
+int event_parse(
+	struct slice line, struct buffer *scratch, struct event *ret, struct fault *f) MUST_CHECK;
+
+const char *event_word(enum event_kind kind);
+
+/* ---- For those who show lines as they are (`popkeep log`) ----------------------------------- */
+
+/* The next field of a line: key, and value percent-decoded into scratch (appended). FIELD_ONE, 0
+ * at the end, or EVENT_BAD as FIELD_BAD. */
+enum { FIELD_ONE = 1, FIELD_BAD = 2 };
+int field_next(struct slice *line, struct slice *ret_key, struct buffer *scratch,
+	struct slice *ret_value, struct fault *f) MUST_CHECK;

@@ -1,0 +1,132 @@
+#include "archive/event.h"
+#include "archive/limits.h"
+#include "tests/unit/check.h"
+
+static struct buffer line, scratch;
+
+static int setup(void **state)
+{
+	(void)state;
+	line = buffer_make(LIMIT_LEDGER_LINE * 2);
+	scratch = buffer_make(LIMIT_LEDGER_LINE * 2);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	buffer_deinit(&line);
+	buffer_deinit(&scratch);
+	return 0;
+}
+
+static const char *format(const struct event *e)
+{
+	struct fault f = {0};
+
+	buffer_clear(&line);
+	assert_int_equal(event_format(e, &line, &f), 0);
+	return buffer_text(&line);
+}
+
+static int parse(const char *text, struct event *ret)
+{
+	struct fault f = {0};
+
+	return event_parse(slice_text(text), &scratch, ret, &f);
+}
+
+static void a_keep_line_is_canonical_and_reads_back(void **state)
+{
+	struct event again, e = {.kind = EVENT_KEEP,
+				    .t = 0,
+				    .maildrop = 3,
+				    .uidl = slice_of("a b\0%\xff~", 7),
+				    .size = 5,
+				    .listed = 6,
+				    .copy = 2,
+				    .class_ = slice_text("default"),
+				    .source = slice_text("pop3")};
+	(void)state;
+	memset(e.digest.byte, 0xab, DIGEST_LEN);
+	const char *text = format(&e);
+	assert_string_equal(text,
+		"v=1 event=keep t=1970-01-01T00:00:00.000Z maildrop=3 uidl=a%20b%00%25%FF~ "
+		"digest=abababababababababababababababababababababababababababababababab size=5 "
+		"class=default source=pop3 listed=6 copy=2\n");
+	struct fault f = {0};
+	struct slice without_lf = slice_of(line.data, line.len - 1);
+	assert_int_equal(event_parse(without_lf, &scratch, &again, &f), 0);
+	assert_int_equal(again.kind, EVENT_KEEP);
+	assert_int_equal(slice_compare(again.uidl, e.uidl), 0);
+	assert_memory_equal(again.digest.byte, e.digest.byte, DIGEST_LEN);
+	assert_int_equal(again.listed, 6);
+	assert_int_equal(again.copy, 2);
+}
+
+static void a_listed_size_equal_to_the_size_is_not_written(void **state)
+{
+	struct event again, e = {.kind = EVENT_KEEP,
+				    .size = 5,
+				    .listed = 5,
+				    .copy = 1,
+				    .class_ = slice_text("default"),
+				    .source = slice_text("pop3")};
+
+	(void)state;
+	assert_null(strstr(format(&e), "listed="));
+	line.data[line.len - 1] = '\0';
+	assert_int_equal(parse((const char *)line.data, &again), 0);
+	assert_int_equal(again.listed, 5);
+}
+
+static void unknown_keys_and_events_are_read_over(void **state)
+{
+	struct event e;
+
+	(void)state;
+	assert_int_equal(
+		parse("v=1 event=vanish t=1970-01-01T00:00:00.000Z maildrop=1 uidl=x new=%41", &e),
+		0);
+	assert_int_equal(e.kind, EVENT_VANISH);
+	assert_int_equal(parse("v=1 event=hold t=1970-01-01T00:00:00.000Z size=many", &e), 0);
+	assert_int_equal(e.kind, EVENT_UNKNOWN);
+}
+
+static void lines_that_are_not_well_formed_are_bad(void **state)
+{
+	static const char *const bad[] = {
+		"",
+		"v=1",
+		"v=2 event=keep t=1970-01-01T00:00:00.000Z",
+		"event=keep v=1 t=1970-01-01T00:00:00.000Z",
+		"v=1 event=keep t=1970",
+		"v=1 event=vanish t=1970-01-01T00:00:00.000Z maildrop=x",
+		"v=1 event=vanish t=1970-01-01T00:00:00.000Z maildrop=01",
+		"v=1 event=vanish t=1970-01-01T00:00:00.000Z maildrop=99999999999999999999",
+		"v=1 event=vanish t=1970-01-01T00:00:00.000Z uidl=%4",
+		"v=1 event=vanish t=1970-01-01T00:00:00.000Z uidl=%4g",
+		"v=1 event=vanish t=1970-01-01T00:00:00.000Z  uidl=a",
+		"v=1 event=vanish t=1970-01-01T00:00:00.000Z uidl=a ",
+		"v=1 event=vanish t=1970-01-01T00:00:00.000Z =a",
+		"v=1 event=keep t=1970-01-01T00:00:00.000Z digest=abc",
+		"v=1 event=refuse t=1970-01-01T00:00:00.000Z reason=mood",
+	};
+	struct event e;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+		assert_int_equal(parse(bad[i], &e), EVENT_BAD);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(a_keep_line_is_canonical_and_reads_back),
+		TEST(a_listed_size_equal_to_the_size_is_not_written),
+		TEST(unknown_keys_and_events_are_read_over),
+		TEST(lines_that_are_not_well_formed_are_bad),
+	};
+
+	return cmocka_run_group_tests_name("event", tests, setup, teardown);
+}
