@@ -22,6 +22,7 @@
 #define LIMIT_LISTED	   2000000    /* messages in one maildrop */
 #define LIMIT_COMMAND	   255	      /* RFC 2449 section 4: octets with CRLF */
 #define LIMIT_SASL_LINE	   (12 * KIB) /* RFC 4954 section 4 gives 12288 for base64 lines */
+#define LIMIT_CONNECTIONS  256	      /* of one event loop: libcurl walks them for each receive */
 #define LIMIT_WINDOW	   4096	      /* RETR commands in flight */
 #define LIMIT_WINDOW_BYTES (64 * MIB) /* announced octets in flight */
 
