@@ -57,5 +57,9 @@ char *account_server(const struct account *a);
  * is refused. */
 int account_set_url(struct account *a, const char *url, struct fault *f) MUST_CHECK;
 
+#define LIMIT_USER 320 /* RFC 5321 section 4.5.3.1: 64 + "@" + 255 */
+/* A user: 1 to LIMIT_USER bytes, none of them NUL, CR or LF. */
+int account_check_user(struct slice user, struct fault *f) MUST_CHECK;
+
 /* 1 to LIMIT_ACCOUNT_NAME of A-Z a-z 0-9 . _ - @ +, not beginning with . or -. */
 bool account_name_is_valid(const char *name);

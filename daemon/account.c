@@ -1,0 +1,260 @@
+#include "daemon/account.h"
+
+#include "archive/escape.h"
+#include "archive/limits.h"
+
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+enum { PORT_POP3 = 110, PORT_POP3S = 995 };
+enum { HOST_MAX = 253 };       /* RFC 1035 section 2.3.4, as text without the last dot */
+enum { INTERVAL_MS = 900000 }; /* "15m" */
+
+/* What a URL says, before any of it goes into an account. */
+struct url {
+	enum tls_mode tls;
+	uint16_t port;
+	char *user, *host;
+};
+
+static void url_deinit(struct url *u)
+{
+	free(u->user);
+	free(u->host);
+}
+
+void account_init(struct account *a)
+{
+	*a = (struct account){
+		.class_ = strdup("default"),
+		.max_message_size = LIMIT_MESSAGE_DEFAULT,
+		.timeout_ms = LIMIT_REPLY_MS,
+		.interval_ms = INTERVAL_MS,
+		.pipelining = true,
+	};
+}
+
+void account_deinit(struct account *a)
+{
+	free(a->name);
+	free(a->host);
+	free(a->user);
+	free(a->secret_value);
+	free(a->auth);
+	free(a->tls_ca_file);
+	free(a->tls_pin);
+	free(a->proxy);
+	free(a->class_);
+	*a = (struct account){0};
+}
+
+char *account_server(const struct account *a)
+{
+	bool is_v6 = strchr(a->host, ':');
+	char *text = NULL;
+
+	if (a->port == PORT_POP3 || a->port == PORT_POP3S)
+		return strdup(a->host);
+	if (asprintf(&text, is_v6 ? "[%s]:%u" : "%s:%u", a->host, (unsigned)a->port) < 0)
+		return NULL;
+	return text;
+}
+
+static bool is_letter_or_digit(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+}
+
+bool account_name_is_valid(const char *name)
+{
+	size_t len = strlen(name);
+
+	if (len < 1 || len > LIMIT_ACCOUNT_NAME || name[0] == '.' || name[0] == '-')
+		return false;
+	for (size_t i = 0; i < len; i++) {
+		if (!is_letter_or_digit(name[i]) && !strchr("._-@+", name[i]))
+			return false;
+	}
+	return true;
+}
+
+static int usage(struct fault *f, const char *what)
+{
+	return fault_set(f, FAULT_USAGE, SCOPE_ACCOUNT, 0, "%s", what);
+}
+
+static int hex(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	if (c >= 'A' && c <= 'F')
+		return c - 'A' + 10;
+	return -1;
+}
+
+int account_check_user(struct slice user, struct fault *f)
+{
+	if (user.len == 0)
+		return usage(f, "the user is empty");
+	if (user.len > LIMIT_USER)
+		return fault_set(f, FAULT_USAGE, SCOPE_ACCOUNT, 0,
+			"the user is longer than %d bytes", LIMIT_USER);
+	for (size_t i = 0; i < user.len; i++) {
+		/* Each of them would end the command that carries it, or cut it short. */
+		if (user.data[i] == '\0' || user.data[i] == '\r' || user.data[i] == '\n')
+			return usage(f, "the user holds a NUL, CR or LF");
+	}
+	return 0;
+}
+
+/* Decodes %XX. */
+static int url_user(const char *text, size_t len, char **ret, struct fault *f)
+{
+	char *user CLEANUP(freep) = malloc(len + 1);
+	size_t n = 0;
+
+	if (!user)
+		return fault_memory(f);
+	for (size_t i = 0; i < len; i++) {
+		if (text[i] == ':')
+			return usage(f, "a password in the URL: give it by password-command or "
+					"password-file (a colon in the user is written %3A)");
+		if (text[i] != '%') {
+			user[n++] = text[i];
+			continue;
+		}
+		int high = i + 2 < len ? hex(text[i + 1]) : -1,
+		    low = high < 0 ? -1 : hex(text[i + 2]);
+		if (low < 0)
+			return usage(f, "a % in the URL's user is not followed by two hexadecimal "
+					"digits (a percent sign is written %25)");
+		user[n++] = (char)(high << 4 | low);
+		i += 2;
+	}
+	user[n] = '\0';
+	if (account_check_user(slice_of(user, n), f) < 0)
+		return -1;
+	*ret = TAKE(user);
+	return 0;
+}
+
+static bool host_is_valid(const char *host, size_t len)
+{
+	if (len < 1 || len > HOST_MAX || host[0] == '.' || host[0] == '-')
+		return false;
+	for (size_t i = 0; i < len; i++) {
+		if (!is_letter_or_digit(host[i]) && !strchr("._-", host[i]))
+			return false;
+	}
+	return true;
+}
+
+/* text is digits and nothing else. */
+static int url_port(const char *text, uint16_t *ret, struct fault *f)
+{
+	unsigned port = 0;
+	size_t len = strlen(text);
+
+	for (size_t i = 0; i < len && len <= 5; i++) {
+		if (text[i] < '0' || text[i] > '9')
+			return usage(f, "the URL's port is not a number");
+		port = port * 10 + (unsigned)(text[i] - '0');
+	}
+	if (port < 1 || port > UINT16_MAX)
+		return usage(f, "the URL's port is not between 1 and 65535");
+	*ret = (uint16_t)port;
+	return 0;
+}
+
+/* text is "host", "host:port", "[v6]" or "[v6]:port". */
+static int url_host(char *text, struct url *u, struct fault *f)
+{
+	bool is_v6 = text[0] == '[';
+	char *host = is_v6 ? text + 1 : text;
+	size_t len = strcspn(host, is_v6 ? "]" : ":");
+	char *after = host + len;
+	struct in6_addr address;
+
+	if (is_v6 && *after++ != ']')
+		return usage(f, "the URL's IPv6 address has no closing bracket");
+	if (*after == ':') {
+		if (url_port(after + 1, &u->port, f) < 0)
+			return -1;
+	} else if (*after) {
+		return usage(
+			f, "the URL's closing bracket is followed by something else than a port");
+	}
+	host[len] = '\0';
+	if (!is_v6 && len > 1 && host[len - 1] == '.')
+		host[--len] = '\0';
+	if (is_v6 ? inet_pton(AF_INET6, host, &address) != 1 : !host_is_valid(host, len))
+		return usage(
+			f, is_v6 ? "the URL's IPv6 address is not one"
+				 : "the URL's host is empty or not a host name (letters, digits, "
+				   "dot and hyphen; others in their xn-- form)");
+	u->host = strdup(host);
+	if (!u->host)
+		return fault_memory(f);
+	for (char *p = u->host; *p; p++) {
+		if (*p >= 'A' && *p <= 'Z')
+			*p = (char)(*p - 'A' + 'a');
+	}
+	return 0;
+}
+
+/* What follows "://". */
+static int url_authority(const char *text, struct url *u, struct fault *f)
+{
+	char *copy CLEANUP(freep) = strdup(text);
+
+	if (!copy)
+		return fault_memory(f);
+	char *at = strrchr(copy, '@');
+	char *host = at ? at + 1 : copy;
+	char *path = host + strcspn(host, "/?#");
+
+	if (path[0] == '/' && path[1] == '\0')
+		path[0] = '\0';
+	if (path[0])
+		return usage(f, "the URL has something behind the host");
+	if (at && url_user(copy, (size_t)(at - copy), &u->user, f) < 0)
+		return -1;
+	return url_host(host, u, f);
+}
+
+int account_set_url(struct account *a, const char *url, struct fault *f)
+{
+	static const char POP3S[] = "pop3s://", POP3[] = "pop3://";
+	struct url u CLEANUP(url_deinit) = {0};
+	size_t skip;
+
+	if (strncasecmp(url, POP3S, strlen(POP3S)) == 0) {
+		skip = strlen(POP3S);
+		u.tls = TLS_IMPLICIT;
+		u.port = PORT_POP3S;
+	} else if (strncasecmp(url, POP3, strlen(POP3)) == 0) {
+		skip = strlen(POP3);
+		u.tls = TLS_STARTTLS;
+		u.port = PORT_POP3;
+	} else {
+		return usage(f, "expected pop3s://HOST[:PORT] (TLS from the start) or "
+				"pop3://HOST[:PORT] (STLS)");
+	}
+	if (url_authority(url + skip, &u, f) < 0)
+		return -1;
+	if (!a->class_)
+		return fault_memory(f); /* account_init() had none left */
+	a->tls = u.tls;
+	a->port = u.port;
+	free(a->host);
+	a->host = TAKE(u.host);
+	if (u.user) {
+		free(a->user);
+		a->user = TAKE(u.user);
+	}
+	return 0;
+}

@@ -1,0 +1,47 @@
+/* What popkeep.conf(5) says, read and checked whole: either everything is right, or nothing is
+ * given back. No secret stands in it, and none is read here. */
+#pragma once
+
+#include "daemon/account.h"
+
+#include <stddef.h>
+
+enum sandbox_mode {
+	SANDBOX_BEST,	 /* what the kernel has */
+	SANDBOX_REQUIRED /* nothing is parsed without it */
+};
+
+struct config {
+	char *path;	 /* of the file that was loaded */
+	char *archive;	 /* absolute or relative to the working directory; NULL: not configured */
+	char *cache_dir; /* likewise */
+	uint64_t min_free;
+	uint32_t interval_ms; /* the default; each account has its own */
+	uint32_t max_sessions;
+	uint32_t max_sessions_per_server;
+	enum sandbox_mode sandbox;
+	struct account *accounts; /* in the order in which they stand there */
+	size_t accounts_n;
+	size_t *by_name; /* indexes into accounts, ascending by name; for config_account() */
+};
+
+/* Reads the file and all that it includes. On success *ret is the caller's, for config_free().
+ * FAULT_USAGE: what is wrong, each as "FILE:LINE: …", joined by "; " as far as they fit.
+ * FAULT_MISSING: there is no such file. FAULT_SYSTEM: it cannot be read. FAULT_LIMIT: larger than
+ * LIMIT_CONFIG_FILE with all it includes, more than LIMIT_ACCOUNTS, or nested deeper than
+ * LIMIT_INCLUDE_DEPTH. Not for use by two threads at once: libconfuse's scanner is one for the
+ * process. Memory: about three times the file while reading. */
+int config_load(const char *path, struct config **ret, struct fault *f) MUST_CHECK;
+struct config *config_free(struct config *c);
+void config_freep(struct config **c);
+
+/* The first that exists of /etc/popkeep/popkeep.conf, $XDG_CONFIG_HOME/popkeep/popkeep.conf and
+ * ~/.config/popkeep/popkeep.conf (this one only where XDG_CONFIG_HOME is not set). *ret is the
+ * caller's, for free(). CONFIG_NONE when none exists. */
+enum { CONFIG_NONE = 1 };
+int config_default_path(char **ret, struct fault *f) MUST_CHECK;
+
+/* Borrowed from the configuration; NULL when there is none of that name. */
+const struct account *config_account(const struct config *c, const char *name);
+/* The name most like it, for "no account "ana"; did you mean "anna"?"; NULL when none is near. */
+const char *config_nearest_account(const struct config *c, const char *name);
