@@ -48,14 +48,15 @@
 #define LIMIT_GROUP_BYTES                                                                          \
 	(8 * MIB) /* of mail in one group commit, unless one message is larger                     \
 		   */
-#define LIMIT_GROUP_ITEMS  16384
-#define LIMIT_GROUP_MS	   1000	       /* the oldest of a group waits no longer */
-#define LIMIT_FRAME	   (1 * MIB)   /* decoded bytes after which an open segment's frame ends */
-#define LIMIT_FRAME_ENTRY  (4 * MIB)   /* an entry larger than this spans frames of this size */
-#define LIMIT_POPKEEP_FILE (64 * KIB)  /* ARCHIVE/POPKEEP */
-#define LIMIT_ASIDE_BYTES  (256 * MIB) /* of cut bytes kept aside */
-#define LIMIT_ASIDE_FILES  64
-#define LIMIT_CLASS	   64 /* a retention class's name */
+#define LIMIT_GROUP_ITEMS      16384
+#define LIMIT_GROUP_MS	       1000	 /* the oldest of a group waits no longer */
+#define LIMIT_FRAME	       (1 * MIB) /* decoded bytes after which an open segment's frame ends */
+#define LIMIT_FRAME_ENTRY      (4 * MIB) /* an entry larger than this spans frames of this size */
+#define LIMIT_FRAME_WINDOW_LOG 23 /* a frame that needs more than 8 MiB to decode is refused */
+#define LIMIT_POPKEEP_FILE     (64 * KIB)  /* ARCHIVE/POPKEEP */
+#define LIMIT_ASIDE_BYTES      (256 * MIB) /* of cut bytes kept aside */
+#define LIMIT_ASIDE_FILES      64
+#define LIMIT_CLASS	       64 /* a retention class's name */
 
 /* What the header reader looks at */
 #define LIMIT_HEADER_BYTES (256 * KIB)
