@@ -1,0 +1,46 @@
+# Thin: Meson does the work (meson.build). `make help` lists what there is.
+PREFIX ?= /usr/local
+JOBS ?= $(shell nproc)
+PYTHON := /usr/bin/python3
+
+.DEFAULT_GOAL := help
+.PHONY: help deps build run test install bench check-format tidy clean
+
+help:
+	@echo 'make run      install what is missing, build, fetch mail (POPKEEP_CONFIG=file, or a demonstration)'
+	@echo 'make test     install what is missing, build with sanitizers, run every test'
+	@echo 'make build    release build in build/'
+	@echo 'make deps     install the missing Debian packages'
+	@echo 'make install  into PREFIX=$(PREFIX), below DESTDIR'
+	@echo 'make bench    measure'
+	@echo 'make check-format, make tidy, make clean'
+
+deps:
+	@sh tests/deps.sh build test
+
+build:
+	@sh tests/configure.sh build --buildtype=release --prefix=$(PREFIX)
+	@ninja -C build -j$(JOBS)
+
+run: deps build
+	@$(PYTHON) tests/demo.py build/cli/popkeep
+
+test: deps
+	@bash tests/run.sh
+
+install: build
+	@meson install -C build --no-rebuild --quiet
+
+bench: deps build
+	@meson test -C build --benchmark --verbose --num-processes 1
+
+check-format:
+	@sh tests/deps.sh check
+	@git ls-files -z '*.c' '*.h' | xargs -0 clang-format-14 --dry-run -Werror
+
+tidy:
+	@sh tests/deps.sh build test check
+	@sh tests/tidy.sh
+
+clean:
+	@rm -rf build build-test build-tidy
