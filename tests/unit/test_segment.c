@@ -1,9 +1,9 @@
 #include "archive/limits.h"
 #include "archive/segment.h"
 #include "tests/unit/check.h"
+#include "tests/unit/folder.h"
 
 #include <fcntl.h>
-#include <ftw.h>
 #include <sys/stat.h>
 
 /* A folder with one open segment, filled by fill(). */
@@ -19,18 +19,10 @@ static int setup(void **state)
 {
 	struct world *w = calloc(1, sizeof *w);
 
-	(void)snprintf(w->path, sizeof w->path, "/tmp/popkeep-segment-XXXXXX");
-	if (!mkdtemp(w->path))
-		return -1;
+	folder_make(w->path);
 	w->folder = open(w->path, O_RDONLY | O_DIRECTORY);
 	*state = w;
 	return spool_pool_open(w->path, &w->pool, &w->f);
-}
-
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	(void)st, (void)type, (void)ftw;
-	return remove(path);
 }
 
 static int teardown(void **state)
@@ -40,7 +32,7 @@ static int teardown(void **state)
 	segment_writer_close(w->writer);
 	spool_pool_close(w->pool);
 	close(w->folder);
-	(void)nftw(w->path, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+	folder_remove(w->path);
 	free(w);
 	return 0;
 }
