@@ -26,6 +26,10 @@
 #define LIMIT_WINDOW	   4096	      /* RETR commands in flight */
 #define LIMIT_WINDOW_BYTES (64 * MIB) /* announced octets in flight */
 
+/* Logging in */
+#define LIMIT_LOGIN_INPUT      (128 * KIB) /* answers that were not looked at yet */
+#define LIMIT_SCRAM_ITERATIONS 250000	   /* usual: 4096 to 15000; PBKDF2 holds up the loop */
+
 /* Waits */
 #define LIMIT_CONNECT_MS 30000
 #define LIMIT_REPLY_MS	 60000 /* without a byte from the server; see `timeout` */

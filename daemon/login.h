@@ -26,10 +26,11 @@
 
 struct login;
 
-/* account, secret and preamble are borrowed until LOGIN_DONE, a fault, or login_free(). secret may
- * be NULL where the mechanism forced by account->auth needs none (EXTERNAL, GSSAPI).
- * FAULT_LOGIN, scope account, before a byte is sent: the server offers nothing that the account
- * may use; FAULT_USAGE: auth names no mechanism that we know, user or secret hold CR, LF or NUL. */
+/* account, secret and preamble are borrowed until login_free(). secret may be NULL where the
+ * mechanism forced by account->auth needs none (EXTERNAL, GSSAPI). preamble may be NULL: then CAPA
+ * is asked first, as it is where the preamble's answer is not the one under TLS.
+ * FAULT_USAGE, scope account: auth names no mechanism that we know; user or secret are empty or
+ * hold CR, LF or NUL. */
 int login_new(const struct account *account, const struct secret *secret,
 	const struct preamble *preamble, enum connection_channel channel, struct login **ret,
 	struct fault *f) MUST_CHECK;
@@ -40,13 +41,14 @@ void login_freep(struct login **l);
 enum { LOGIN_DONE = 0, LOGIN_WANT_READ = 1, LOGIN_WANT_WRITE = 2 };
 /* Goes on as far as it can. WANT_READ: nothing to send, more input is needed; WANT_WRITE: output is
  * there (input is not expected before it is sent). Failures, all of which end the connection:
- * FAULT_LOGIN, scope account: user, password or token refused, in the server's words;
+ * FAULT_LOGIN, scope account: user, password or token refused, in the server's words, or the server
+ * offers nothing that the account may use;
  * FAULT_PROTOCOL, scope account: maildrop in use, login delay, the server's own trouble, or a
  * server that says +OK without proving that it knows the password (SCRAM); login_response_code()
  * tells them apart; FAULT_PROTOCOL or FAULT_LIMIT, scope session: not POP3. */
 int login_step(struct login *l, struct fault *f) MUST_CHECK;
 
-/* What the server sent; copied. FAULT_PROTOCOL: more than LIMIT_SASL_LINE without a line's end. */
+/* What the server sent; copied. FAULT_PROTOCOL: more than a login can have to say. */
 int login_input(struct login *l, struct slice bytes, struct fault *f) MUST_CHECK;
 /* What is to be sent; the same bytes again until login_sent() takes some off. */
 struct slice login_output(const struct login *l);

@@ -23,11 +23,16 @@ struct preamble {
 	struct capabilities capabilities; /* of the last CAPA; what came before STLS is forgotten */
 	bool lf_only;			  /* so far every line ended with LF alone */
 	uint32_t lines;
-	char refusal[PREAMBLE_GREETING]; /* the last line that began with -ERR, raw */
+	char refusal[PREAMBLE_GREETING]; /* -ERR in place of a greeting or to STLS, raw */
 };
 
 void preamble_init(struct preamble *p);
-/* One line with its end. <0 (FAULT_LIMIT): more lines than a server can have to say. */
+static inline bool preamble_has_capabilities(const struct preamble *p)
+{
+	return p->state == PREAMBLE_WANT_STLS || p->state == PREAMBLE_END;
+}
+/* One line with its end. FAULT_PROTOCOL: no POP3 server, or one that speaks out of turn;
+ * FAULT_LIMIT: it has too much to say. */
 int preamble_add_line(struct preamble *p, struct slice line, struct fault *f) MUST_CHECK;
 
 /* The APOP timestamp "<…@…>" in the greeting (RFC 1939 section 7), borrowed from p; empty when

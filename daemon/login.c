@@ -1,0 +1,567 @@
+#include "daemon/login.h"
+
+#include "archive/escape.h"
+#include "archive/limits.h"
+#include "daemon/apop.h"
+#include "daemon/base64.h"
+#include "daemon/mechanism.h"
+#include "daemon/sasl.h"
+
+#include <stdio.h>
+
+/* START → (CAPA → CAPA_LISTING →) one mechanism after another, while nothing secret was sent:
+ *   AUTH → EXCHANGE …, APOP, USER → PASS
+ * → SETTLED → SETTLED_LISTING → FINISHED. SETTLED has asked for the capabilities that count. */
+enum state {
+	START,
+	CAPA,
+	CAPA_LISTING,
+	AUTH,
+	EXCHANGE,
+	APOP,
+	USER,
+	PASS,
+	SETTLED,
+	SETTLED_LISTING,
+	FINISHED,
+	N_STATES
+};
+
+struct login {
+	enum state state;
+	const struct account *account;
+	const struct secret *secret;
+	const struct preamble *preamble;
+	struct capabilities capabilities; /* of the AUTHORIZATION state */
+	struct mechanism_terms terms;
+	const struct mechanism *mechanism;
+	struct sasl *sasl;
+	struct buffer in; /* from in_at on: not looked at */
+	size_t in_at;
+	struct buffer out; /* holds secrets: reserved once, wiped when sent */
+	size_t out_at;
+	enum response_code code;
+	struct login_result result;
+};
+
+/* Both hold secrets, so their storage may not move and leave a copy behind. */
+enum { OUT_SIZE = LIMIT_SASL_LINE + 16, RESPONSE_SIZE = LIMIT_SASL_LINE / 4 * 3 };
+
+static void buffer_wipe(struct buffer *b)
+{
+	if (b->data)
+		explicit_bzero(b->data, b->size);
+	b->len = 0;
+}
+
+static void secret_buffer_deinit(struct buffer *b)
+{
+	buffer_wipe(b);
+	buffer_deinit(b);
+}
+
+static bool holds_line_break(const char *text, size_t len)
+{
+	return memchr(text, '\r', len) || memchr(text, '\n', len) || memchr(text, '\0', len);
+}
+
+static int check_identity(const struct account *account, const struct secret *secret,
+	const struct mechanism *forced, struct fault *f)
+{
+	bool needs_secret = !forced || !(forced->flags & MECHANISM_NO_SECRET);
+	char text[64];
+
+	if (account->auth && !forced)
+		return fault_set(f, FAULT_USAGE, SCOPE_ACCOUNT, 0,
+			"auth = \"%s\" is no way to log in that popkeep knows",
+			escape_text(slice_text(account->auth), text, sizeof text));
+	if (!account->user || !account->user[0])
+		return fault_set(f, FAULT_USAGE, SCOPE_ACCOUNT, 0, "the account has no user");
+	if (holds_line_break(account->user, strlen(account->user)))
+		return fault_set(f, FAULT_USAGE, SCOPE_ACCOUNT, 0, "user holds a line break");
+	if (needs_secret && (!secret || secret->len == 0))
+		return fault_set(f, FAULT_USAGE, SCOPE_ACCOUNT, 0, "the password is empty");
+	if (needs_secret && holds_line_break(secret->text, secret->len))
+		return fault_set(f, FAULT_USAGE, SCOPE_ACCOUNT, 0,
+			"the password holds a line break or NUL, which POP3 cannot carry");
+	return 0;
+}
+
+int login_new(const struct account *account, const struct secret *secret,
+	const struct preamble *preamble, enum connection_channel channel, struct login **ret,
+	struct fault *f)
+{
+	const struct mechanism *forced = account->auth ? mechanism_named(account->auth) : NULL;
+
+	if (check_identity(account, secret, forced, f) < 0)
+		return -1;
+	struct login *l CLEANUP(login_freep) = calloc(1, sizeof *l);
+	if (!l)
+		return fault_memory(f);
+	l->account = account;
+	l->secret = secret;
+	l->preamble = preamble;
+	l->in = buffer_make(LIMIT_LOGIN_INPUT);
+	l->out = buffer_make(OUT_SIZE);
+	if (buffer_reserve(&l->out, OUT_SIZE, f) < 0)
+		return -1;
+	l->terms = (struct mechanism_terms){
+		.account = account, .capabilities = &l->capabilities, .channel = channel};
+	if (preamble)
+		l->terms.apop_banner = preamble_apop_banner(preamble);
+	l->result.lf_only = !preamble || preamble->lf_only;
+	*ret = TAKE(l);
+	return 0;
+}
+
+struct login *login_free(struct login *l)
+{
+	if (!l)
+		return NULL;
+	sasl_freep(&l->sasl);
+	buffer_deinit(&l->in);
+	secret_buffer_deinit(&l->out);
+	free(l);
+	return NULL;
+}
+
+void login_freep(struct login **l)
+{
+	*l = login_free(*l);
+}
+
+int login_input(struct login *l, struct slice bytes, struct fault *f)
+{
+	if (l->in_at > 0 && l->in_at == l->in.len) {
+		buffer_clear(&l->in);
+		l->in_at = 0;
+	}
+	if (bytes.len > l->in.max - l->in.len)
+		return fault_set(f, FAULT_PROTOCOL, SCOPE_SESSION, 0,
+			"the server sends without end where a short answer was due");
+	return buffer_append(&l->in, bytes.data, bytes.len, f);
+}
+
+struct slice login_output(const struct login *l)
+{
+	return slice_of(l->out.data + l->out_at, l->out.len - l->out_at);
+}
+
+void login_sent(struct login *l, size_t n)
+{
+	l->out_at += n;
+	if (l->out_at < l->out.len)
+		return;
+	l->out_at = 0;
+	buffer_wipe(&l->out);
+}
+
+enum response_code login_response_code(const struct login *l)
+{
+	return l->code;
+}
+
+const struct login_result *login_result(const struct login *l)
+{
+	return &l->result;
+}
+
+static int out_of_turn(struct fault *f)
+{
+	return fault_set(f, FAULT_PROTOCOL, SCOPE_SESSION, 0,
+		"the server speaks out of turn during the login");
+}
+
+/* The one place where a line goes out: nothing of the server may be left unread then. */
+static int send_line(struct login *l, enum state next, struct fault *f)
+{
+	l->state = next;
+	return buffer_append_text(&l->out, "\r\n", f);
+}
+
+static int send_text(struct login *l, const char *text, enum state next, struct fault *f)
+{
+	if (buffer_append_text(&l->out, text, f) < 0)
+		return -1;
+	return send_line(l, next, f);
+}
+
+static int unexpected(struct slice line, const char *command, struct fault *f)
+{
+	char text[200];
+
+	return fault_set(f, FAULT_PROTOCOL, SCOPE_SESSION, 0, "%s was answered with \"%s\"",
+		command, escape_text(line, text, sizeof text));
+}
+
+/* Words for a person: what went wrong, and what to do next. */
+static int refused_for(struct login *l, struct slice line, struct fault *f)
+{
+	bool challenged =
+		l->mechanism->kind == MECHANISM_SASL && !(l->mechanism->flags & MECHANISM_CLEAR);
+	const char *refusal = l->sasl ? sasl_refusal(l->sasl) : "";
+	char text[200], user[100];
+
+	return fault_set(f, FAULT_LOGIN, SCOPE_ACCOUNT, 0,
+		"the server refuses the login of \"%s\" by %s: \"%s\"%s%s%s; check user and %s%s",
+		escape_text(slice_text(l->account->user), user, sizeof user), l->mechanism->name,
+		escape_text(status_text(line), text, sizeof text), refusal[0] ? " (" : "", refusal,
+		refusal[0] ? ")" : "",
+		l->account->secret_source == SECRET_TOKEN_COMMAND
+			? "what token-command prints (its scope too)"
+			: "password",
+		challenged ? ", or try auth = \"PLAIN\": the server may hold no secret for this "
+			     "mechanism"
+			   : "");
+}
+
+static int trouble(struct slice line, const char *words, struct fault *f)
+{
+	char text[200];
+
+	return fault_set(f, FAULT_PROTOCOL, SCOPE_ACCOUNT, 0, "%s: \"%s\"", words,
+		escape_text(status_text(line), text, sizeof text));
+}
+
+/* -ERR to what logs in. Only what says so is a wrong password (RFC 2449 section 8, RFC 3206). */
+static int refused(struct login *l, struct slice line, struct fault *f)
+{
+	l->code = response_code(line);
+	switch (l->code) {
+	case RESPONSE_IN_USE:
+		return trouble(line,
+			"the maildrop is in use by another session; try again in some minutes", f);
+	case RESPONSE_LOGIN_DELAY:
+		return trouble(line, "the server wants more time between two logins", f);
+	case RESPONSE_SYS_TEMP:
+		return trouble(
+			line, "the server has trouble of its own; try again in some minutes", f);
+	case RESPONSE_SYS_PERM:
+		return trouble(
+			line, "the server cannot open the maildrop until its operator acts", f);
+	case RESPONSE_NONE:
+	case RESPONSE_OTHER:
+		if (l->capabilities.auth_resp_code && !(l->sasl && sasl_refusal(l->sasl)[0]))
+			return trouble(line,
+				"the server refuses the login, and not for user or password", f);
+		break;
+	case RESPONSE_AUTH:
+		break;
+	}
+	return refused_for(l, line, f);
+}
+
+static bool is_about_the_maildrop(enum response_code code)
+{
+	return code == RESPONSE_IN_USE || code == RESPONSE_LOGIN_DELAY ||
+	       code == RESPONSE_SYS_TEMP || code == RESPONSE_SYS_PERM;
+}
+
+static int nothing_to_use(struct login *l, struct fault *f)
+{
+	const struct account *a = l->account;
+	char offers[300], auth[64];
+
+	(void)mechanism_offers(&l->terms, offers, sizeof offers);
+	if (a->auth)
+		return fault_set(f, FAULT_LOGIN, SCOPE_ACCOUNT, 0,
+			"auth = \"%s\" cannot be used: the server offers %s",
+			escape_text(slice_text(a->auth), auth, sizeof auth), offers);
+	if (a->secret_source == SECRET_TOKEN_COMMAND)
+		return fault_set(f, FAULT_LOGIN, SCOPE_ACCOUNT, 0,
+			"token-command needs OAUTHBEARER or XOAUTH2, but the server offers %s",
+			offers);
+	return fault_set(f, FAULT_LOGIN, SCOPE_ACCOUNT, 0,
+		"no way to log in: the server offers %s%s", offers,
+		l->terms.channel == CHANNEL_CLEAR ? " without TLS" : "");
+}
+
+static int start_apop(struct login *l, struct fault *f)
+{
+	char hex[APOP_HEX + 1];
+
+	if (apop_digest(l->terms.apop_banner, slice_of(l->secret->text, l->secret->len), hex, f) <
+			0 ||
+		buffer_append_format(&l->out, f, "APOP %s %s", l->account->user, hex) < 0)
+		return -1;
+	return send_line(l, APOP, f);
+}
+
+/* Begins the mechanism that comes next. */
+static int start_mechanism(struct login *l, struct fault *f)
+{
+	const struct mechanism *next = mechanism_next(l->mechanism, &l->terms);
+
+	if (!next)
+		return nothing_to_use(l, f);
+	l->mechanism = next;
+	sasl_freep(&l->sasl);
+	switch (next->kind) {
+	case MECHANISM_APOP:
+		return start_apop(l, f);
+	case MECHANISM_USER:
+		if (buffer_append_format(&l->out, f, "USER %s", l->account->user) < 0)
+			return -1;
+		return send_line(l, USER, f);
+	case MECHANISM_SASL:
+		break;
+	}
+	if (sasl_new(next->name, l->account, l->secret, &l->sasl, f) < 0 ||
+		buffer_append_format(&l->out, f, "AUTH %s", next->name) < 0)
+		return -1;
+	return send_line(l, AUTH, f);
+}
+
+/* After -ERR that cost no try of the password, or APOP's: the next mechanism, if there is one. */
+static int refused_early(struct login *l, struct slice line, struct fault *f)
+{
+	if (is_about_the_maildrop(response_code(line)) || l->account->auth ||
+		!mechanism_next(l->mechanism, &l->terms))
+		return refused(l, line, f);
+	return start_mechanism(l, f);
+}
+
+/* Sends the response to a challenge. Never more than one line of AUTH is on its way: an initial
+ * response would make the command too long for Office 365. */
+static int respond(struct login *l, struct slice challenge, struct fault *f)
+{
+	struct buffer raw CLEANUP(buffer_deinit) = buffer_make(LIMIT_SASL_LINE);
+	struct buffer response CLEANUP(secret_buffer_deinit) = buffer_make(RESPONSE_SIZE);
+	int r = base64_decode(&raw, challenge, f);
+
+	if (r < 0 || buffer_reserve(&response, RESPONSE_SIZE, f) < 0)
+		return -1;
+	if (r == BASE64_INVALID)
+		return fault_set(f, FAULT_PROTOCOL, SCOPE_SESSION, 0,
+			"%s: the server's challenge is not base64", l->mechanism->name);
+	r = sasl_step(l->sasl, buffer_slice(&raw), &response, f);
+	if (r < 0)
+		return f->code == FAULT_LIMIT ? fault_prefix(f, "%s", l->mechanism->name) : -1;
+	if (r == SASL_CANCEL)
+		return send_text(l, "*", EXCHANGE, f);
+	if (base64_encode(&l->out, buffer_slice(&response), f) < 0)
+		return -1;
+	return send_line(l, EXCHANGE, f);
+}
+
+static int settle(struct login *l, struct fault *f)
+{
+	(void)snprintf(l->result.mechanism, sizeof l->result.mechanism, "%s", l->mechanism->name);
+	sasl_freep(&l->sasl);
+	return send_text(l, "CAPA", SETTLED, f);
+}
+
+/* The states: each takes one line. */
+
+static int on_capa(struct login *l, struct slice line, struct fault *f)
+{
+	capabilities_init(&l->capabilities);
+	switch (status_indicator(line)) {
+	case STATUS_OK:
+		l->capabilities.known = true;
+		l->state = CAPA_LISTING;
+		return 0;
+	case STATUS_ERR:
+		return start_mechanism(l, f);
+	case STATUS_CONTINUE:
+	case STATUS_OTHER:
+		break;
+	}
+	return unexpected(line, "CAPA", f);
+}
+
+static bool is_end(struct slice line)
+{
+	return line.len == 1 && line.data[0] == '.';
+}
+
+static int add_capability(struct capabilities *c, struct slice line, struct fault *f)
+{
+	if (line.len > 0 && line.data[0] == '.')
+		line = slice_of(line.data + 1, line.len - 1);
+	return capabilities_add(c, line, f);
+}
+
+static int on_capa_listing(struct login *l, struct slice line, struct fault *f)
+{
+	return is_end(line) ? start_mechanism(l, f) : add_capability(&l->capabilities, line, f);
+}
+
+static int on_auth(struct login *l, struct slice line, struct fault *f)
+{
+	switch (status_indicator(line)) {
+	case STATUS_CONTINUE:
+		return respond(l,
+			l->mechanism->flags & MECHANISM_CLIENT_FIRST ? slice_of("", 0)
+								     : status_text(line),
+			f);
+	case STATUS_ERR:
+		return refused_early(l, line, f);
+	case STATUS_OK:
+	case STATUS_OTHER:
+		break;
+	}
+	return unexpected(line, "AUTH", f);
+}
+
+static int on_exchange(struct login *l, struct slice line, struct fault *f)
+{
+	switch (status_indicator(line)) {
+	case STATUS_CONTINUE:
+		return respond(l, status_text(line), f);
+	case STATUS_OK:
+		if (sasl_is_complete(l->sasl))
+			return settle(l, f);
+		return fault_set(f, FAULT_PROTOCOL, SCOPE_ACCOUNT, 0,
+			"%s: the server lets us in without having proven that it knows the "
+			"password; it may be another server than you think",
+			l->mechanism->name);
+	case STATUS_ERR:
+		return refused(l, line, f);
+	case STATUS_OTHER:
+		break;
+	}
+	return unexpected(line, l->mechanism->name, f);
+}
+
+/* Many servers show a banner and keep no APOP secret (POP3.md): one try, then the rest. */
+static int on_apop(struct login *l, struct slice line, struct fault *f)
+{
+	switch (status_indicator(line)) {
+	case STATUS_OK:
+		return settle(l, f);
+	case STATUS_ERR:
+		return refused_early(l, line, f);
+	case STATUS_CONTINUE:
+	case STATUS_OTHER:
+		break;
+	}
+	return unexpected(line, "APOP", f);
+}
+
+static int on_user(struct login *l, struct slice line, struct fault *f)
+{
+	switch (status_indicator(line)) {
+	case STATUS_OK:
+		if (buffer_append_text(&l->out, "PASS ", f) < 0 ||
+			buffer_append(&l->out, l->secret->text, l->secret->len, f) < 0)
+			return fault_prefix(f, "the password is too long");
+		return send_line(l, PASS, f);
+	case STATUS_ERR:
+		return refused(l, line, f);
+	case STATUS_CONTINUE:
+	case STATUS_OTHER:
+		break;
+	}
+	return unexpected(line, "USER", f);
+}
+
+static int on_pass(struct login *l, struct slice line, struct fault *f)
+{
+	switch (status_indicator(line)) {
+	case STATUS_OK:
+		return settle(l, f);
+	case STATUS_ERR:
+		return refused(l, line, f);
+	case STATUS_CONTINUE:
+	case STATUS_OTHER:
+		break;
+	}
+	return unexpected(line, "PASS", f);
+}
+
+static int on_settled(struct login *l, struct slice line, struct fault *f)
+{
+	switch (status_indicator(line)) {
+	case STATUS_OK:
+		l->result.capabilities.known = true;
+		l->state = SETTLED_LISTING;
+		return 0;
+	case STATUS_ERR:
+		l->state = FINISHED;
+		return 0;
+	case STATUS_CONTINUE:
+	case STATUS_OTHER:
+		break;
+	}
+	return unexpected(line, "CAPA", f);
+}
+
+static int on_settled_listing(struct login *l, struct slice line, struct fault *f)
+{
+	if (!is_end(line))
+		return add_capability(&l->result.capabilities, line, f);
+	l->state = FINISHED;
+	return 0;
+}
+
+static int handle(struct login *l, struct slice line, struct fault *f)
+{
+	static int (*const on[N_STATES])(struct login *, struct slice, struct fault *) = {
+		[CAPA] = on_capa,
+		[CAPA_LISTING] = on_capa_listing,
+		[AUTH] = on_auth,
+		[EXCHANGE] = on_exchange,
+		[APOP] = on_apop,
+		[USER] = on_user,
+		[PASS] = on_pass,
+		[SETTLED] = on_settled,
+		[SETTLED_LISTING] = on_settled_listing,
+	};
+
+	return on[l->state](l, line, f);
+}
+
+/* The next line without its end; LOGIN_WANT_READ when it is not whole yet. */
+static int take_line(struct login *l, struct slice *ret, struct fault *f)
+{
+	const uint8_t *from = l->in.data + l->in_at;
+	size_t left = l->in.len - l->in_at;
+	const uint8_t *end = left ? memchr(from, '\n', left) : NULL;
+	size_t len = end ? (size_t)(end - from) : left;
+
+	if (len > LIMIT_SASL_LINE + sizeof "+ \r")
+		return fault_set(f, FAULT_PROTOCOL, SCOPE_SESSION, 0,
+			"the server sends a line of more than %d bytes during the login",
+			(int)LIMIT_SASL_LINE);
+	if (!end)
+		return LOGIN_WANT_READ;
+	l->in_at += len + 1;
+	if (len > 0 && from[len - 1] == '\r') {
+		l->result.lf_only = false;
+		len--;
+	}
+	*ret = slice_of(from, len);
+	return 0;
+}
+
+/* libcurl's answer is stale where it was given in clear before STLS. */
+static int start(struct login *l, struct fault *f)
+{
+	enum preamble_state needed =
+		l->account->tls == TLS_STARTTLS ? PREAMBLE_END : PREAMBLE_WANT_STLS;
+
+	if (!l->preamble || l->preamble->state != needed)
+		return send_text(l, "CAPA", CAPA, f);
+	l->capabilities = l->preamble->capabilities;
+	return start_mechanism(l, f);
+}
+
+int login_step(struct login *l, struct fault *f)
+{
+	struct slice line;
+	int r;
+
+	if (l->state == START && start(l, f) < 0)
+		return -1;
+	while (l->out.len == 0 && l->state != FINISHED) {
+		r = take_line(l, &line, f);
+		if (r != 0)
+			return r;
+		if (handle(l, line, f) < 0)
+			return -1;
+	}
+	if (l->in_at < l->in.len)
+		return out_of_turn(f);
+	return l->state == FINISHED ? LOGIN_DONE : LOGIN_WANT_WRITE;
+}
