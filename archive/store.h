@@ -112,7 +112,7 @@ struct known {
 };
 #define SIZE_UNKNOWN UINT64_MAX
 
-/* Ordered by (uidl as slice_compare, state, listed_size). Reads a snapshot. */
+/* Ordered by uidl as slice_compare(); rows of one UIDL in no particular order. Reads a snapshot. */
 struct known_cursor;
 int known_open(
 	struct store *s, uint64_t maildrop, struct known_cursor **ret, struct fault *f) MUST_CHECK;

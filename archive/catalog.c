@@ -1,0 +1,373 @@
+#include "archive/catalog.h"
+
+#include "archive/catalog_drops.h"
+#include "archive/limits.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+
+/* Append-only: step n brings a database from user_version n to n + 1, in a transaction. */
+static const char *const migrations[] = {
+	"CREATE TABLE state ("
+	" one INTEGER PRIMARY KEY CHECK (one = 1),"
+	" archive TEXT NOT NULL,"
+	" ledger_file INTEGER NOT NULL,"
+	" ledger_length INTEGER NOT NULL,"
+	" lines INTEGER NOT NULL,"
+	" frontier BLOB NOT NULL,"
+	" last_line INTEGER NOT NULL) STRICT;"
+	"CREATE TABLE maildrop ("
+	" number INTEGER PRIMARY KEY,"
+	" name TEXT NOT NULL,"
+	" server TEXT NOT NULL,"
+	" user TEXT NOT NULL,"
+	" listed INTEGER NOT NULL DEFAULT 0,"
+	" archived INTEGER NOT NULL DEFAULT 0,"
+	" pending INTEGER NOT NULL DEFAULT 0,"
+	" refused INTEGER NOT NULL DEFAULT 0,"
+	" vanished INTEGER NOT NULL DEFAULT 0,"
+	" polled INTEGER NOT NULL DEFAULT 0,"
+	" sizes_unreliable INTEGER NOT NULL DEFAULT 0,"
+	" UNIQUE (server, user)) STRICT;"
+	"CREATE TABLE message (" /* id: number of its keep line */
+	" id INTEGER PRIMARY KEY,"
+	" digest BLOB NOT NULL UNIQUE,"
+	" size INTEGER NOT NULL,"
+	" archived INTEGER NOT NULL,"
+	" maildrop INTEGER NOT NULL,"
+	" class TEXT,"	    /* NULL: default */
+	" segment INTEGER," /* NULL: in no segment: damage */
+	" frame_offset INTEGER,"
+	" entry_offset INTEGER) STRICT;"
+	"CREATE TABLE uidl ("
+	" maildrop INTEGER NOT NULL,"
+	" uidl BLOB NOT NULL,"
+	" message INTEGER NOT NULL,"
+	" listed INTEGER NOT NULL," /* -1: unknown */
+	" copies INTEGER NOT NULL,"
+	" PRIMARY KEY (maildrop, uidl, message)) STRICT, WITHOUT ROWID;"
+	"CREATE TABLE also (" /* maildrops of a message beside its first */
+	" message INTEGER NOT NULL,"
+	" maildrop INTEGER NOT NULL,"
+	" PRIMARY KEY (message, maildrop)) STRICT, WITHOUT ROWID;"
+	"CREATE TABLE unkept ("
+	" maildrop INTEGER NOT NULL,"
+	" uidl BLOB NOT NULL,"
+	" state INTEGER NOT NULL," /* 1 pending, 2 refused, 3 vanished */
+	" listed INTEGER NOT NULL,"
+	" reason INTEGER NOT NULL DEFAULT 0,"
+	" tries INTEGER NOT NULL DEFAULT 0,"
+	" next_try INTEGER NOT NULL DEFAULT 0,"
+	" accepted INTEGER NOT NULL DEFAULT 0,"
+	" PRIMARY KEY (maildrop, uidl)) STRICT, WITHOUT ROWID;"
+	"CREATE TABLE segment ("
+	" number INTEGER PRIMARY KEY,"
+	" state INTEGER NOT NULL,"
+	" length INTEGER NOT NULL,"
+	" class TEXT NOT NULL) STRICT;",
+};
+
+enum {
+	SCHEMA = sizeof migrations / sizeof *migrations,
+	APPLICATION = 0x706f706b, /* "popk" in the file's header */
+	BUSY_MS = 30000,	  /* readers never wait; writers hold TURN_COMMIT */
+};
+
+static const char *const sql[SQL_COUNT] = {
+#define TEXT_OF(name, text) [SQL_##name] = (text),
+	CATALOG_STATEMENTS(TEXT_OF)
+#undef TEXT_OF
+};
+
+struct catalog {
+	sqlite3 *db;
+	sqlite3_stmt *statement[SQL_COUNT];
+	struct drops *drops;
+};
+
+/* What SQLite says of a file that is broken is damage; of a full disk, a failed write. */
+static int trouble(struct catalog *c, int code, struct fault *f)
+{
+	int primary = code & 0xff;
+	enum fault_code kind = primary == SQLITE_CORRUPT || primary == SQLITE_NOTADB ? FAULT_DAMAGE
+			       : primary == SQLITE_FULL || primary == SQLITE_IOERR   ? FAULT_WRITE
+			       : primary == SQLITE_NOMEM			     ? FAULT_MEMORY
+			       : primary == SQLITE_BUSY				     ? FAULT_BUSY
+										     : FAULT_SYSTEM;
+
+	return fault_set(f, kind, SCOPE_ARCHIVE, code, "catalog.db: %s%s",
+		c->db ? sqlite3_errmsg(c->db) : sqlite3_errstr(code),
+		kind == FAULT_DAMAGE ? "; run `popkeep rebuild`" : "");
+}
+
+static int run_text(struct catalog *c, const char *text, struct fault *f)
+{
+	int r = sqlite3_exec(c->db, text, NULL, NULL, NULL);
+
+	return r == SQLITE_OK ? 0 : trouble(c, r, f);
+}
+
+static int get_pragma(struct catalog *c, const char *text, int *ret, struct fault *f)
+{
+	sqlite3_stmt *s = NULL;
+	int r = sqlite3_prepare_v2(c->db, text, -1, &s, NULL);
+
+	if (r == SQLITE_OK)
+		r = sqlite3_step(s);
+	if (r == SQLITE_ROW)
+		*ret = sqlite3_column_int(s, 0);
+	(void)sqlite3_finalize(s);
+	return r == SQLITE_ROW ? 0 : trouble(c, r, f);
+}
+
+static int migrate(struct catalog *c, int version, struct fault *f)
+{
+	char text[64];
+
+	for (; version < SCHEMA; version++) {
+		(void)snprintf(text, sizeof text, "PRAGMA user_version = %d", version + 1);
+		if (run_text(c, "BEGIN IMMEDIATE", f) < 0 ||
+			run_text(c, migrations[version], f) < 0 || run_text(c, text, f) < 0 ||
+			run_text(c, "COMMIT", f) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int check_schema(struct catalog *c, enum catalog_mode mode, struct fault *f)
+{
+	int version = 0, application = 0;
+
+	if (get_pragma(c, "PRAGMA application_id", &application, f) < 0 ||
+		get_pragma(c, "PRAGMA user_version", &version, f) < 0)
+		return -1;
+	if (version > SCHEMA)
+		return fault_set(f, FAULT_FORMAT, SCOPE_ARCHIVE, 0,
+			"catalog.db was written by a later version of popkeep (schema %d, this one "
+			"knows %d)",
+			version, SCHEMA);
+	bool fresh = version == 0 && application == 0;
+	if (fresh ? mode < CATALOG_CREATE : application != APPLICATION)
+		return fault_set(f, FAULT_DAMAGE, SCOPE_ARCHIVE, 0,
+			"catalog.db is not a popkeep catalog; run `popkeep rebuild`");
+	if (fresh && run_text(c, "PRAGMA application_id = 1886351467", f) < 0)
+		return -1;
+	_Static_assert(APPLICATION == 1886351467, "written out above");
+	return mode == CATALOG_READ ? 0 : migrate(c, version, f);
+}
+
+static int configure(struct catalog *c, enum catalog_mode mode, struct fault *f)
+{
+	(void)sqlite3_busy_timeout(c->db, BUSY_MS);
+	(void)sqlite3_db_config(c->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+	(void)sqlite3_db_config(c->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
+	if (mode == CATALOG_BULK)
+		return run_text(c,
+			"PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; "
+			"PRAGMA locking_mode = EXCLUSIVE; PRAGMA cache_size = -16384",
+			f);
+	/* The ledger makes the catalog whole again, so that losing the last transactions in a power
+	 * cut is no loss: NORMAL syncs at checkpoints only. */
+	if (mode != CATALOG_READ)
+		return run_text(c,
+			"PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; "
+			"PRAGMA cache_size = -8192; PRAGMA journal_size_limit = 16777216",
+			f);
+	return run_text(c, "PRAGMA query_only = 1; PRAGMA cache_size = -4096", f);
+}
+
+int catalog_open(const char *path, enum catalog_mode mode, struct catalog **ret, struct fault *f)
+{
+	struct catalog *c CLEANUP(catalog_closep) = calloc(1, sizeof *c);
+	int flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_READWRITE;
+
+	if (!c)
+		return fault_memory(f);
+	if (access(path, F_OK) != 0 && mode < CATALOG_CREATE)
+		return fault_set(f, FAULT_DAMAGE, SCOPE_ARCHIVE, errno,
+			"catalog.db is missing; run `popkeep rebuild`");
+	int r = sqlite3_open_v2(
+		path, &c->db, flags | (mode >= CATALOG_CREATE ? SQLITE_OPEN_CREATE : 0), NULL);
+	if (r != SQLITE_OK)
+		return trouble(c, r, f);
+	if (drops_new(&c->drops, f) < 0 || configure(c, mode, f) < 0 ||
+		check_schema(c, mode, f) < 0)
+		return -1;
+	*ret = TAKE(c);
+	return 0;
+}
+
+struct catalog *catalog_close(struct catalog *c)
+{
+	if (!c)
+		return NULL;
+	for (size_t i = 0; i < SQL_COUNT; i++)
+		(void)sqlite3_finalize(c->statement[i]);
+	drops_free(c->drops);
+	(void)sqlite3_close(c->db);
+	free(c);
+	return NULL;
+}
+
+void catalog_closep(struct catalog **c)
+{
+	*c = catalog_close(*c);
+}
+
+sqlite3 *catalog_handle(struct catalog *c)
+{
+	return c->db;
+}
+
+struct drops *catalog_drops(struct catalog *c)
+{
+	return c->drops;
+}
+
+/* ---- Statements ------------------------------------------------------------------------------ */
+
+static sqlite3_stmt *prepare(struct catalog *c, const char *text, unsigned flags, struct fault *f)
+{
+	sqlite3_stmt *s = NULL;
+	int r = sqlite3_prepare_v3(c->db, text, -1, flags, &s, NULL);
+
+	if (r != SQLITE_OK)
+		(void)trouble(c, r, f);
+	return s;
+}
+
+sqlite3_stmt *catalog_statement(struct catalog *c, enum catalog_statement which, struct fault *f)
+{
+	sqlite3_stmt **s = &c->statement[which];
+
+	if (!*s)
+		*s = prepare(c, sql[which], SQLITE_PREPARE_PERSISTENT, f);
+	if (*s) {
+		(void)sqlite3_reset(*s);
+		(void)sqlite3_clear_bindings(*s);
+	}
+	return *s;
+}
+
+sqlite3_stmt *catalog_cursor(struct catalog *c, enum catalog_statement which, struct fault *f)
+{
+	return prepare(c, sql[which], 0, f);
+}
+
+int catalog_step(struct catalog *c, sqlite3_stmt *s, struct fault *f)
+{
+	int r = sqlite3_step(s);
+
+	if (r == SQLITE_ROW)
+		return 1;
+	return r == SQLITE_DONE ? 0 : trouble(c, r, f);
+}
+
+int catalog_run(struct catalog *c, sqlite3_stmt *s, struct fault *f)
+{
+	int r = catalog_step(c, s, f);
+
+	(void)sqlite3_reset(s);
+	return r < 0 ? -1 : 0;
+}
+
+void bind_number(sqlite3_stmt *s, int parameter, uint64_t value)
+{
+	(void)sqlite3_bind_int64(s, parameter, (sqlite3_int64)value);
+}
+
+void bind_bytes(sqlite3_stmt *s, int parameter, struct slice bytes)
+{
+	/* A NULL pointer would bind NULL, and an empty UIDL is a UIDL. */
+	(void)sqlite3_bind_blob64(
+		s, parameter, bytes.len ? (const void *)bytes.data : "", bytes.len, SQLITE_STATIC);
+}
+
+void bind_text(sqlite3_stmt *s, int parameter, struct slice text)
+{
+	(void)sqlite3_bind_text64(s, parameter, text.len ? (const char *)text.data : "", text.len,
+		SQLITE_STATIC, SQLITE_UTF8);
+}
+
+struct slice column_bytes(sqlite3_stmt *s, int column)
+{
+	const void *data = sqlite3_column_blob(s, column);
+
+	return slice_of(data, (size_t)sqlite3_column_bytes(s, column));
+}
+
+uint64_t column_number(sqlite3_stmt *s, int column)
+{
+	return (uint64_t)sqlite3_column_int64(s, column);
+}
+
+/* ---- Transactions and state ------------------------------------------------------------------ */
+
+int catalog_begin(struct catalog *c, struct fault *f)
+{
+	drops_clear(c->drops);
+	return run_text(c, "BEGIN IMMEDIATE", f);
+}
+
+int catalog_commit(struct catalog *c, struct fault *f)
+{
+	if (drops_write(c, f) < 0)
+		return -1;
+	return run_text(c, "COMMIT", f);
+}
+
+void catalog_rollback(struct catalog *c)
+{
+	struct fault ignored;
+
+	drops_clear(c->drops);
+	if (!sqlite3_get_autocommit(c->db))
+		(void)run_text(c, "ROLLBACK", &ignored);
+}
+
+int catalog_get_state(
+	struct catalog *c, const char *archive_id, struct ledger_at *ret, struct fault *f)
+{
+	sqlite3_stmt *s = catalog_statement(c, SQL_GET_STATE, f);
+	struct ledger_at at;
+
+	if (!s)
+		return -1;
+	int r = catalog_step(c, s, f);
+	if (r < 0)
+		return -1;
+	struct slice id = r ? column_bytes(s, 0) : slice_text("");
+	if (slice_compare(id, slice_text(archive_id)) != 0) {
+		(void)sqlite3_reset(s);
+		return fault_set(f, FAULT_DAMAGE, SCOPE_ARCHIVE, 0,
+			"catalog.db belongs to another archive; run `popkeep rebuild`");
+	}
+	at.file = column_number(s, 1);
+	at.length = column_number(s, 2);
+	r = merkle_restore(&at.tree, column_number(s, 3), column_bytes(s, 4));
+	at.last = sqlite3_column_int64(s, 5);
+	(void)sqlite3_reset(s);
+	if (r != 0)
+		return fault_set(f, FAULT_DAMAGE, SCOPE_ARCHIVE, 0,
+			"catalog.db does not fit together; run `popkeep rebuild`");
+	*ret = at;
+	return 0;
+}
+
+int catalog_set_state(
+	struct catalog *c, const char *archive_id, const struct ledger_at *at, struct fault *f)
+{
+	uint8_t frontier[MERKLE_DEPTH * DIGEST_LEN];
+	sqlite3_stmt *s = catalog_statement(c, SQL_SET_STATE, f);
+
+	if (!s)
+		return -1;
+	bind_text(s, 1, slice_text(archive_id));
+	bind_number(s, 2, at->file);
+	bind_number(s, 3, at->length);
+	bind_number(s, 4, at->tree.size);
+	bind_bytes(s, 5, slice_of(frontier, merkle_frontier(&at->tree, frontier)));
+	bind_number(s, 6, (uint64_t)at->last);
+	return catalog_run(c, s, f);
+}

@@ -1,0 +1,204 @@
+/* catalog.db: what the ledger says and where each message lies, for looking it up. A cache: made
+ * again from ledger and segments at any time. Inside archive/ only. */
+#pragma once
+
+#include "archive/find.h"
+#include "archive/ledger.h"
+#include "archive/segment.h"
+
+#include <sqlite3.h>
+
+struct catalog;
+
+/* CATALOG_CREATE makes the file and the tables of this version's schema (O_EXCL in spirit: what is
+ * there already is opened). CATALOG_BULK is CREATE without journal and syncs, for rebuild, which
+ * syncs the whole file itself. FAULT_FORMAT: a newer schema. FAULT_DAMAGE: not a catalog, or
+ * missing. */
+enum catalog_mode { CATALOG_READ, CATALOG_WRITE, CATALOG_CREATE, CATALOG_BULK };
+int catalog_open(
+	const char *path, enum catalog_mode mode, struct catalog **ret, struct fault *f) MUST_CHECK;
+struct catalog *catalog_close(struct catalog *c);
+void catalog_closep(struct catalog **c);
+sqlite3 *catalog_handle(struct catalog *c);
+
+/* A transaction that can write; then exactly one of commit and rollback. */
+int catalog_begin(struct catalog *c, struct fault *f) MUST_CHECK;
+int catalog_commit(struct catalog *c, struct fault *f) MUST_CHECK;
+void catalog_rollback(struct catalog *c);
+
+/* How far into the ledger the catalog goes, and of which archive it is. */
+int catalog_get_state(struct catalog *c, const char *archive_id, struct ledger_at *ret,
+	struct fault *f) MUST_CHECK;
+int catalog_set_state(struct catalog *c, const char *archive_id, const struct ledger_at *at,
+	struct fault *f) MUST_CHECK;
+
+/* ---- Applying the ledger: the same code for a commit, for replay and for rebuild --------------
+ */
+
+/* at: where the message of a KEEP lies; NULL: not found in any segment. */
+int catalog_apply(struct catalog *c, const struct event *e, uint64_t number,
+	const struct location *at, struct fault *f) MUST_CHECK;
+
+/* What a message that came under (maildrop, uidl) is. */
+enum catalog_known {
+	CATALOG_NEW = 1,      /* bytes not kept yet */
+	CATALOG_NEW_UIDL = 2, /* bytes kept, not under this UIDL (so often) */
+	CATALOG_RESIZED = 3   /* known, but LIST said another size before */
+};
+/* 0 when all of it is known. */
+int catalog_classify(struct catalog *c, const struct event *keep, struct fault *f) MUST_CHECK;
+
+/* Not of the ledger, but of listings: UIDLs that became pending; when a poll was complete; that a
+ * UIDL turned out to be known after all. */
+int catalog_set_pending(struct catalog *c, uint64_t maildrop, struct slice uidl, uint64_t listed,
+	struct fault *f) MUST_CHECK;
+int catalog_set_polled(
+	struct catalog *c, uint64_t maildrop, moment_ms t, struct fault *f) MUST_CHECK;
+int catalog_settle(
+	struct catalog *c, uint64_t maildrop, struct slice uidl, struct fault *f) MUST_CHECK;
+int catalog_get_sums(
+	struct catalog *c, uint64_t maildrop, struct sums *ret, struct fault *f) MUST_CHECK;
+
+/* ---- Segments ------------------------------------------------------------------------------ */
+
+struct segment_row {
+	uint64_t number;
+	enum segment_state state;
+	uint64_t length; /* committed bytes of the file */
+	char class_[65]; /* retention class */
+};
+/* CATALOG_NONE: no such row. */
+enum { CATALOG_NONE = 1 };
+int catalog_put_segment(
+	struct catalog *c, const struct segment_row *row, struct fault *f) MUST_CHECK;
+int catalog_open_segment(
+	struct catalog *c, const char *class_, struct segment_row *ret, struct fault *f) MUST_CHECK;
+int catalog_get_segment(
+	struct catalog *c, uint64_t number, struct segment_row *ret, struct fault *f) MUST_CHECK;
+int catalog_next_segment(
+	struct catalog *c, uint64_t after, struct segment_row *ret, struct fault *f) MUST_CHECK;
+
+/* ---- Places: digests found by walking segments, for replay and rebuild -------------------------
+ */
+
+/* A table that lives with the connection, on disk, so that memory stays flat. */
+int catalog_begin_places(struct catalog *c, struct fault *f) MUST_CHECK;
+/* The first place of a digest counts. */
+int catalog_put_place(struct catalog *c, const struct digest *d, const struct location *at,
+	uint64_t size, struct fault *f) MUST_CHECK;
+int catalog_get_place(struct catalog *c, const struct digest *d, struct location *ret,
+	uint64_t *ret_size, struct fault *f) MUST_CHECK;
+/* Whether a digest is one of the catalog's messages and lies at this place: 0, else CATALOG_NONE.
+ */
+int catalog_lies_at(struct catalog *c, const struct digest *d, const struct location *at,
+	struct fault *f) MUST_CHECK;
+
+/* ---- Statements ------------------------------------------------------------------------------ */
+
+/* All SQL of this database. Numbered parameters, explicit columns. */
+#define CATALOG_STATEMENTS(X)                                                                      \
+	X(GET_STATE, "SELECT archive, ledger_file, ledger_length, lines, frontier, last_line "     \
+		     "FROM state WHERE one = 1")                                                   \
+	X(SET_STATE, "INSERT OR REPLACE INTO state (one, archive, ledger_file, ledger_length, "    \
+		     "lines, frontier, last_line) VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6)")             \
+	X(PUT_MAILDROP, "INSERT INTO maildrop (number, name, server, user) "                       \
+			"VALUES (?1, ?2, ?3, ?4) ON CONFLICT (number) DO UPDATE SET name = ?2")    \
+	X(GET_SUMS, "SELECT listed, archived, pending, refused, vanished, sizes_unreliable "       \
+		    "FROM maildrop WHERE number = ?1")                                             \
+	X(SET_SUMS, "UPDATE maildrop SET listed = ?2, archived = ?3, pending = ?4, refused = ?5, " \
+		    "vanished = ?6, sizes_unreliable = ?7 WHERE number = ?1")                      \
+	X(SET_POLLED, "UPDATE maildrop SET polled = ?2 WHERE number = ?1")                         \
+	X(FIND_MAILDROP, "SELECT number, name, server, user, listed, archived, pending, refused, " \
+			 "vanished, polled, sizes_unreliable FROM maildrop "                       \
+			 "WHERE server = ?1 AND user = ?2")                                        \
+	X(NEXT_MAILDROP, "SELECT number, name, server, user, listed, archived, pending, refused, " \
+			 "vanished, polled, sizes_unreliable FROM maildrop "                       \
+			 "WHERE number > ?1 ORDER BY number LIMIT 1")                              \
+	X(NAME_IN_USE, "SELECT max(number) FROM maildrop WHERE name = ?1")                         \
+	X(LAST_MAILDROP, "SELECT max(number) FROM maildrop")                                       \
+	X(PUT_MESSAGE, "INSERT INTO message (id, digest, size, archived, maildrop, class, "        \
+		       "segment, frame_offset, entry_offset) "                                     \
+		       "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")                              \
+	X(FIND_DIGEST, "SELECT id, maildrop FROM message WHERE digest = ?1")                       \
+	X(LIES_AT, "SELECT 1 FROM message WHERE digest = ?1 AND segment = ?2 "                     \
+		   "AND frame_offset = ?3 AND entry_offset = ?4")                                  \
+	X(GET_UIDL, "SELECT listed, copies FROM uidl "                                             \
+		    "WHERE maildrop = ?1 AND uidl = ?2 AND message = ?3")                          \
+	X(PUT_UIDL, "INSERT INTO uidl (maildrop, uidl, message, listed, copies) "                  \
+		    "VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (maildrop, uidl, message) "           \
+		    "DO UPDATE SET listed = ?4, copies = max(copies, ?5)")                         \
+	X(PUT_ALSO, "INSERT OR IGNORE INTO also (message, maildrop) VALUES (?1, ?2)")              \
+	X(GET_UNKEPT, "SELECT state FROM unkept WHERE maildrop = ?1 AND uidl = ?2")                \
+	X(PUT_PENDING,                                                                             \
+		"INSERT INTO unkept (maildrop, uidl, state, listed) VALUES (?1, ?2, 1, ?3) "       \
+		"ON CONFLICT (maildrop, uidl) DO UPDATE SET state = 1 WHERE state = 3")            \
+	X(PUT_REFUSED,                                                                             \
+		"INSERT OR REPLACE INTO unkept (maildrop, uidl, state, listed, reason, tries, "    \
+		"next_try) VALUES (?1, ?2, 2, ?3, ?4, ?5, ?6)")                                    \
+	X(PUT_VANISHED, "INSERT OR REPLACE INTO unkept (maildrop, uidl, state, listed) "           \
+			"VALUES (?1, ?2, 3, -1)")                                                  \
+	X(PUT_ACCEPTED, "UPDATE unkept SET accepted = 1 WHERE maildrop = ?1 AND uidl = ?2")        \
+	X(DELETE_UNKEPT, "DELETE FROM unkept WHERE maildrop = ?1 AND uidl = ?2")                   \
+	X(KNOWN_KEPT, "SELECT uidl, listed, copies FROM uidl WHERE maildrop = ?1 "                 \
+		      "ORDER BY uidl, message")                                                    \
+	X(KNOWN_UNKEPT, "SELECT uidl, state, listed, reason, tries, next_try, accepted "           \
+			"FROM unkept WHERE maildrop = ?1 ORDER BY uidl")                           \
+	X(PUT_SEGMENT, "INSERT OR REPLACE INTO segment (number, state, length, class) "            \
+		       "VALUES (?1, ?2, ?3, ?4)")                                                  \
+	X(OPEN_SEGMENT, "SELECT number, state, length, class FROM segment "                        \
+			"WHERE state = 1 AND class = ?1 ORDER BY number DESC LIMIT 1")             \
+	X(GET_SEGMENT, "SELECT number, state, length, class FROM segment WHERE number = ?1")       \
+	X(NEXT_SEGMENT, "SELECT number, state, length, class FROM segment "                        \
+			"WHERE number > ?1 ORDER BY number LIMIT 1")                               \
+	X(FIND_MESSAGES,                                                                           \
+		"SELECT id, digest, size, archived, maildrop, class, segment, frame_offset, "      \
+		"entry_offset FROM message WHERE id < ?1 AND size >= ?2 AND size <= ?3 "           \
+		"AND archived >= ?4 AND archived < ?5 AND +digest >= ?6 AND +digest <= ?7 "        \
+		"AND (?8 IS NULL OR maildrop IN (SELECT number FROM maildrop WHERE name = ?8) "    \
+		"OR EXISTS (SELECT 1 FROM also WHERE message = id AND also.maildrop IN "           \
+		"(SELECT number FROM maildrop WHERE name = ?8))) ORDER BY id DESC LIMIT ?9")       \
+	X(COUNT_MESSAGES,                                                                          \
+		"SELECT count(*), total(size) FROM message WHERE size >= ?2 AND size <= ?3 "       \
+		"AND archived >= ?4 AND archived < ?5 AND +digest >= ?6 AND +digest <= ?7 "        \
+		"AND (?8 IS NULL OR maildrop IN (SELECT number FROM maildrop WHERE name = ?8) "    \
+		"OR EXISTS (SELECT 1 FROM also WHERE message = id AND also.maildrop IN "           \
+		"(SELECT number FROM maildrop WHERE name = ?8)))")                                 \
+	X(FIND_PREFIX, "SELECT id, digest, size, archived, maildrop, class, segment, "             \
+		       "frame_offset, entry_offset FROM message "                                  \
+		       "WHERE digest >= ?1 AND digest <= ?2 ORDER BY digest LIMIT 2")              \
+	X(MESSAGE_BY_ID, "SELECT id, digest, size, archived, maildrop, class, segment, "           \
+			 "frame_offset, entry_offset FROM message WHERE id = ?1")                  \
+	X(BY_PLACE, "SELECT id, digest, size, archived, maildrop, class, segment, "                \
+		    "frame_offset, entry_offset FROM message WHERE segment = ?1 "                  \
+		    "ORDER BY frame_offset, entry_offset")                                         \
+	X(NOT_LOCATED, "SELECT id, digest, size, archived, maildrop, class, segment, "             \
+		       "frame_offset, entry_offset FROM message WHERE segment IS NULL "            \
+		       "ORDER BY id")                                                              \
+	X(ALSO_NAMES, "SELECT DISTINCT name FROM also JOIN maildrop ON number = also.maildrop "    \
+		      "WHERE message = ?1 ORDER BY number")                                        \
+	X(NAME_OF, "SELECT name FROM maildrop WHERE number = ?1")                                  \
+	X(TOTALS, "SELECT (SELECT count(*) FROM message), (SELECT total(size) FROM message), "     \
+		  "(SELECT count(*) FROM segment), (SELECT total(length) FROM segment)")
+
+enum catalog_statement {
+#define NAME_IT(name, sql) SQL_##name,
+	CATALOG_STATEMENTS(NAME_IT)
+#undef NAME_IT
+		SQL_COUNT
+};
+
+/* A reset statement, prepared on first use, with parameters unbound. NULL with *f set. */
+sqlite3_stmt *catalog_statement(struct catalog *c, enum catalog_statement which, struct fault *f);
+/* A statement of the caller's own, to be finalized by it, for cursors that live longer. */
+sqlite3_stmt *catalog_cursor(struct catalog *c, enum catalog_statement which, struct fault *f);
+/* SQLITE_ROW -> 1, SQLITE_DONE -> 0, anything else <0. */
+int catalog_step(struct catalog *c, sqlite3_stmt *s, struct fault *f) MUST_CHECK;
+/* For statements without rows: step and reset. */
+int catalog_run(struct catalog *c, sqlite3_stmt *s, struct fault *f) MUST_CHECK;
+
+void bind_number(sqlite3_stmt *s, int parameter, uint64_t value);
+void bind_bytes(sqlite3_stmt *s, int parameter, struct slice bytes);
+void bind_text(sqlite3_stmt *s, int parameter, struct slice text);
+struct slice column_bytes(sqlite3_stmt *s, int column);
+/* A negative number is SIZE_UNKNOWN. */
+uint64_t column_number(sqlite3_stmt *s, int column);

@@ -1,0 +1,411 @@
+#include "archive/catalog.h"
+#include "archive/catalog_drops.h"
+
+#include <inttypes.h>
+
+/* unkept.state */
+enum { PENDING = 1, REFUSED = 2, VANISHED = 3 };
+
+struct drops {
+	struct drop *drop;
+	size_t n, size;
+};
+
+int drops_new(struct drops **ret, struct fault *f)
+{
+	struct drops *d = calloc(1, sizeof *d);
+
+	if (!d)
+		return fault_memory(f);
+	*ret = d;
+	return 0;
+}
+
+void drops_free(struct drops *d)
+{
+	if (d)
+		free(d->drop);
+	free(d);
+}
+
+void drops_clear(struct drops *d)
+{
+	d->n = 0;
+}
+
+static int read_drop(struct catalog *c, uint64_t number, struct drop *ret, struct fault *f)
+{
+	sqlite3_stmt *s = catalog_statement(c, SQL_GET_SUMS, f);
+
+	if (!s)
+		return -1;
+	bind_number(s, 1, number);
+	int r = catalog_step(c, s, f);
+	if (r < 0)
+		return -1;
+	if (r == 0) {
+		(void)sqlite3_reset(s);
+		return fault_set(f, FAULT_DAMAGE, SCOPE_ARCHIVE, 0,
+			"the ledger speaks of maildrop %" PRIu64 ", which it never named", number);
+	}
+	*ret = (struct drop){.number = number,
+		.sums = {column_number(s, 0), column_number(s, 1), column_number(s, 2),
+			column_number(s, 3), column_number(s, 4)},
+		.sizes_unreliable = column_number(s, 5) != 0};
+	(void)sqlite3_reset(s);
+	return 0;
+}
+
+int drops_get(struct catalog *c, uint64_t number, struct drop **ret, struct fault *f)
+{
+	struct drops *d = catalog_drops(c);
+
+	for (size_t i = d->n; i-- > 0;) {
+		if (d->drop[i].number == number) {
+			*ret = &d->drop[i];
+			return 0;
+		}
+	}
+	if (d->n == d->size) {
+		size_t size = d->size ? d->size * 2 : 16;
+		struct drop *grown = realloc(d->drop, size * sizeof *grown);
+
+		if (!grown)
+			return fault_memory(f);
+		d->drop = grown;
+		d->size = size;
+	}
+	if (read_drop(c, number, &d->drop[d->n], f) < 0)
+		return -1;
+	*ret = &d->drop[d->n++];
+	return 0;
+}
+
+int drops_write(struct catalog *c, struct fault *f)
+{
+	struct drops *d = catalog_drops(c);
+
+	for (size_t i = 0; i < d->n; i++) {
+		const struct drop *drop = &d->drop[i];
+
+		if (!drop->dirty)
+			continue;
+		sqlite3_stmt *s = catalog_statement(c, SQL_SET_SUMS, f);
+		if (!s)
+			return -1;
+		bind_number(s, 1, drop->number);
+		bind_number(s, 2, drop->sums.listed);
+		bind_number(s, 3, drop->sums.archived);
+		bind_number(s, 4, drop->sums.pending);
+		bind_number(s, 5, drop->sums.refused);
+		bind_number(s, 6, drop->sums.vanished);
+		bind_number(s, 7, drop->sizes_unreliable);
+		if (catalog_run(c, s, f) < 0)
+			return -1;
+	}
+	drops_clear(d);
+	return 0;
+}
+
+int catalog_get_sums(struct catalog *c, uint64_t maildrop, struct sums *ret, struct fault *f)
+{
+	struct drop *drop;
+
+	if (drops_get(c, maildrop, &drop, f) < 0)
+		return -1;
+	*ret = drop->sums;
+	return 0;
+}
+
+/* ---- UIDLs without a message ------------------------------------------------------------------
+ */
+
+/* State of the row, 0 without one. */
+static int unkept_state(struct catalog *c, uint64_t maildrop, struct slice uidl, struct fault *f)
+{
+	sqlite3_stmt *s = catalog_statement(c, SQL_GET_UNKEPT, f);
+
+	if (!s)
+		return -1;
+	bind_number(s, 1, maildrop);
+	bind_bytes(s, 2, uidl);
+	int r = catalog_step(c, s, f);
+	int state = r > 0 ? sqlite3_column_int(s, 0) : r;
+	(void)sqlite3_reset(s);
+	return state;
+}
+
+static void take_one(uint64_t *from)
+{
+	if (*from > 0)
+		(*from)--;
+}
+
+/* A UIDL has its message now: it leaves `refused` or else `pending` for `archived`. A vanished one
+ * was counted as pending again when it was listed again. */
+int catalog_settle(struct catalog *c, uint64_t maildrop, struct slice uidl, struct fault *f)
+{
+	int state = unkept_state(c, maildrop, uidl, f);
+
+	if (state <= 0)
+		return state;
+	sqlite3_stmt *s = catalog_statement(c, SQL_DELETE_UNKEPT, f);
+	if (!s)
+		return -1;
+	bind_number(s, 1, maildrop);
+	bind_bytes(s, 2, uidl);
+	return catalog_run(c, s, f) < 0 ? -1 : state;
+}
+
+static int count_archived(struct catalog *c, const struct event *e, struct fault *f)
+{
+	struct drop *drop;
+	int state = catalog_settle(c, e->maildrop, e->uidl, f);
+
+	if (state < 0 || drops_get(c, e->maildrop, &drop, f) < 0)
+		return -1;
+	take_one(state == REFUSED ? &drop->sums.refused : &drop->sums.pending);
+	drop->sums.archived++;
+	drop->dirty = true;
+	return 0;
+}
+
+static int apply_refuse(struct catalog *c, const struct event *e, struct fault *f)
+{
+	struct drop *drop;
+	int state = unkept_state(c, e->maildrop, e->uidl, f);
+
+	if (state < 0 || drops_get(c, e->maildrop, &drop, f) < 0)
+		return -1;
+	if (state != REFUSED) {
+		take_one(&drop->sums.pending);
+		drop->sums.refused++;
+		drop->dirty = true;
+	}
+	sqlite3_stmt *s = catalog_statement(c, SQL_PUT_REFUSED, f);
+	if (!s)
+		return -1;
+	uint32_t tries = e->tries > UINT32_MAX ? UINT32_MAX : (uint32_t)e->tries;
+	bind_number(s, 1, e->maildrop);
+	bind_bytes(s, 2, e->uidl);
+	bind_number(s, 3, e->listed);
+	bind_number(s, 4, e->reason);
+	bind_number(s, 5, tries);
+	bind_number(s, 6, (uint64_t)refusal_next_try(e->t, tries));
+	return catalog_run(c, s, f);
+}
+
+static int apply_to_unkept(
+	struct catalog *c, enum catalog_statement which, const struct event *e, struct fault *f)
+{
+	sqlite3_stmt *s = catalog_statement(c, which, f);
+
+	if (!s)
+		return -1;
+	bind_number(s, 1, e->maildrop);
+	bind_bytes(s, 2, e->uidl);
+	return catalog_run(c, s, f);
+}
+
+int catalog_set_pending(
+	struct catalog *c, uint64_t maildrop, struct slice uidl, uint64_t listed, struct fault *f)
+{
+	sqlite3_stmt *s = catalog_statement(c, SQL_PUT_PENDING, f);
+
+	if (!s)
+		return -1;
+	bind_number(s, 1, maildrop);
+	bind_bytes(s, 2, uidl);
+	bind_number(s, 3, listed);
+	return catalog_run(c, s, f);
+}
+
+int catalog_set_polled(struct catalog *c, uint64_t maildrop, moment_ms t, struct fault *f)
+{
+	sqlite3_stmt *s = catalog_statement(c, SQL_SET_POLLED, f);
+
+	if (!s)
+		return -1;
+	bind_number(s, 1, maildrop);
+	bind_number(s, 2, (uint64_t)t);
+	return catalog_run(c, s, f);
+}
+
+/* ---- Messages -----------------------------------------------------------------------------------
+ */
+
+/* *ret_maildrop: under which it came first. 0, or CATALOG_NONE. */
+static int find_digest(struct catalog *c, const struct digest *d, uint64_t *ret_id,
+	uint64_t *ret_maildrop, struct fault *f)
+{
+	sqlite3_stmt *s = catalog_statement(c, SQL_FIND_DIGEST, f);
+
+	if (!s)
+		return -1;
+	bind_bytes(s, 1, slice_of(d->byte, DIGEST_LEN));
+	int r = catalog_step(c, s, f);
+	if (r > 0) {
+		*ret_id = column_number(s, 0);
+		*ret_maildrop = column_number(s, 1);
+	}
+	(void)sqlite3_reset(s);
+	return r < 0 ? -1 : r > 0 ? 0 : CATALOG_NONE;
+}
+
+struct uidl_row {
+	uint64_t listed, copies;
+};
+
+static int get_uidl(struct catalog *c, const struct event *e, uint64_t message,
+	struct uidl_row *ret, struct fault *f)
+{
+	sqlite3_stmt *s = catalog_statement(c, SQL_GET_UIDL, f);
+
+	if (!s)
+		return -1;
+	bind_number(s, 1, e->maildrop);
+	bind_bytes(s, 2, e->uidl);
+	bind_number(s, 3, message);
+	int r = catalog_step(c, s, f);
+	if (r > 0)
+		*ret = (struct uidl_row){column_number(s, 0), column_number(s, 1)};
+	(void)sqlite3_reset(s);
+	return r < 0 ? -1 : r > 0 ? 0 : CATALOG_NONE;
+}
+
+static int put_uidl(struct catalog *c, const struct event *e, uint64_t message, struct fault *f)
+{
+	sqlite3_stmt *s = catalog_statement(c, SQL_PUT_UIDL, f);
+
+	if (!s)
+		return -1;
+	bind_number(s, 1, e->maildrop);
+	bind_bytes(s, 2, e->uidl);
+	bind_number(s, 3, message);
+	bind_number(s, 4, e->listed);
+	bind_number(s, 5, e->copy);
+	return catalog_run(c, s, f);
+}
+
+int catalog_classify(struct catalog *c, const struct event *keep, struct fault *f)
+{
+	uint64_t id, maildrop;
+	struct uidl_row row;
+	int r = find_digest(c, &keep->digest, &id, &maildrop, f);
+
+	if (r != 0)
+		return r < 0 ? -1 : CATALOG_NEW;
+	r = get_uidl(c, keep, id, &row, f);
+	if (r != 0)
+		return r < 0 ? -1 : CATALOG_NEW_UIDL;
+	if (row.copies < keep->copy)
+		return CATALOG_NEW_UIDL;
+	return keep->listed != SIZE_UNKNOWN && keep->listed != row.listed ? CATALOG_RESIZED : 0;
+}
+
+static int apply_keep(struct catalog *c, const struct event *e, uint64_t number,
+	const struct location *at, struct fault *f)
+{
+	sqlite3_stmt *s = catalog_statement(c, SQL_PUT_MESSAGE, f);
+
+	if (!s)
+		return -1;
+	bind_number(s, 1, number);
+	bind_bytes(s, 2, slice_of(e->digest.byte, DIGEST_LEN));
+	bind_number(s, 3, e->size);
+	bind_number(s, 4, (uint64_t)e->t);
+	bind_number(s, 5, e->maildrop);
+	if (slice_compare(e->class_, slice_text("default")) != 0)
+		bind_text(s, 6, e->class_);
+	if (at) {
+		bind_number(s, 7, at->segment);
+		bind_number(s, 8, at->frame_offset);
+		bind_number(s, 9, at->entry_offset);
+	}
+	if (catalog_run(c, s, f) < 0 || put_uidl(c, e, number, f) < 0)
+		return -1;
+	return count_archived(c, e, f);
+}
+
+static int apply_see(struct catalog *c, const struct event *e, struct fault *f)
+{
+	uint64_t id, first_maildrop;
+	struct uidl_row row = {0};
+	struct drop *drop;
+	char hex[DIGEST_HEX + 1];
+	int r = find_digest(c, &e->digest, &id, &first_maildrop, f);
+
+	if (r == CATALOG_NONE) {
+		digest_hex(&e->digest, hex);
+		return fault_set(f, FAULT_DAMAGE, SCOPE_MESSAGE, 0,
+			"the ledger sees message %s, which it never kept", hex);
+	}
+	if (r < 0 || (r = get_uidl(c, e, id, &row, f)) < 0 || put_uidl(c, e, id, f) < 0)
+		return -1;
+	if (r == CATALOG_NONE || row.copies < e->copy) {
+		sqlite3_stmt *s = catalog_statement(c, SQL_PUT_ALSO, f);
+		if (!s)
+			return -1;
+		bind_number(s, 1, id);
+		bind_number(s, 2, e->maildrop);
+		if (e->maildrop != first_maildrop && catalog_run(c, s, f) < 0)
+			return -1;
+		return count_archived(c, e, f);
+	}
+	/* The same bytes under the same UIDL with another size: LIST cannot be trusted here. */
+	if (drops_get(c, e->maildrop, &drop, f) < 0)
+		return -1;
+	drop->sizes_unreliable = true;
+	drop->dirty = true;
+	return 0;
+}
+
+static int apply_account(struct catalog *c, const struct event *e, struct fault *f)
+{
+	sqlite3_stmt *s = catalog_statement(c, SQL_PUT_MAILDROP, f);
+
+	if (!s)
+		return -1;
+	bind_number(s, 1, e->maildrop);
+	bind_text(s, 2, e->name);
+	bind_text(s, 3, e->server);
+	bind_text(s, 4, e->user);
+	return catalog_run(c, s, f);
+}
+
+static int apply_poll(struct catalog *c, const struct event *e, struct fault *f)
+{
+	struct drop *drop;
+
+	if (drops_get(c, e->maildrop, &drop, f) < 0)
+		return -1;
+	drop->sums = e->sums;
+	drop->dirty = true;
+	return catalog_set_polled(c, e->maildrop, e->t, f);
+}
+
+int catalog_apply(struct catalog *c, const struct event *e, uint64_t number,
+	const struct location *at, struct fault *f)
+{
+	switch (e->kind) {
+	case EVENT_ACCOUNT:
+		return apply_account(c, e, f);
+	case EVENT_KEEP:
+		return apply_keep(c, e, number, at, f);
+	case EVENT_SEE:
+		return apply_see(c, e, f);
+	case EVENT_REFUSE:
+		return apply_refuse(c, e, f);
+	case EVENT_ACCEPT:
+		return apply_to_unkept(c, SQL_PUT_ACCEPTED, e, f);
+	case EVENT_VANISH:
+		return apply_to_unkept(c, SQL_PUT_VANISHED, e, f);
+	case EVENT_POLL:
+		return apply_poll(c, e, f);
+	case EVENT_UNKNOWN:
+	case EVENT_BEGIN:
+	case EVENT_COMMIT:
+		break;
+	}
+	return 0;
+}
