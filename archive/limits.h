@@ -19,12 +19,14 @@
 /* POP3 */
 #define LIMIT_REPLY_LINE   (8 * KIB) /* a status line or a line of a listing */
 #define LIMIT_CAPA_LINES   256
-#define LIMIT_LISTED	   2000000    /* messages in one maildrop */
-#define LIMIT_COMMAND	   255	      /* RFC 2449 section 4: octets with CRLF */
-#define LIMIT_SASL_LINE	   (12 * KIB) /* RFC 4954 section 4 gives 12288 for base64 lines */
-#define LIMIT_CONNECTIONS  256	      /* of one event loop: libcurl walks them for each receive */
-#define LIMIT_WINDOW	   4096	      /* RETR commands in flight */
-#define LIMIT_WINDOW_BYTES (64 * MIB) /* announced octets in flight */
+#define LIMIT_LISTED	   2000000     /* messages in one maildrop */
+#define LIMIT_LISTED_UIDLS (128 * MIB) /* their UIDLs, in bytes */
+#define LIMIT_COMMANDS	   8192	       /* POP3 commands queued and in flight in one session */
+#define LIMIT_COMMAND	   255	       /* RFC 2449 section 4: octets with CRLF */
+#define LIMIT_SASL_LINE	   (12 * KIB)  /* RFC 4954 section 4 gives 12288 for base64 lines */
+#define LIMIT_CONNECTIONS  256	       /* of one event loop: libcurl walks them for each receive */
+#define LIMIT_WINDOW	   4096	       /* RETR commands in flight */
+#define LIMIT_WINDOW_BYTES (64 * MIB)  /* announced octets in flight */
 
 /* Logging in */
 #define LIMIT_LOGIN_INPUT      (128 * KIB) /* answers that were not looked at yet */

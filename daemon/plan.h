@@ -10,7 +10,12 @@
  *    stays refused, and is fetched again once it is due. An accepted refusal never is.
  *  - Of the others, those beyond max_message_size are to be refused now: too_large.
  *  - If any are left, they are new: fetched, and with them those that a kept one accounted for:
- *    only their digests tell which is which.
+ *    only their digests tell which is which. (Where sizes say nothing, those are also fetched with
+ *    a retry and when another one is too large, for the same reason.)
+ *
+ * What is beyond max_message_size is never fetched, whatever is due. A message refused as too large
+ * is due at once when its announced size has come within max_message_size, but that only once
+ * (tries is 1): a server that announces less than it sends is not asked again at every poll.
  *
  * So listed = archived + pending + refused always. Where all that is listed of a UIDL is accounted
  * for by kept messages, or nothing is listed of it, its pending and refused (not accepted) ones

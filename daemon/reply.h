@@ -25,3 +25,7 @@ struct reply {
  * RFC 5034 is none either); *ret is untouched. */
 enum { REPLY_MALFORMED = 1 };
 int reply_parse(struct slice line, struct reply *ret) MUST_CHECK;
+
+/* The text of a good reply to STAT (RFC 1939 section 5), "n octets". REPLY_MALFORMED: not that;
+ * outputs untouched. Octets that are no number are UINT64_MAX. */
+int reply_stat(const struct reply *r, uint64_t *ret_messages, uint64_t *ret_octets) MUST_CHECK;
