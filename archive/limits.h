@@ -44,6 +44,9 @@
 #define LIMIT_CONFIG_FILE     (16 * MIB)
 #define LIMIT_ACCOUNTS	      10000
 #define LIMIT_ACCOUNT_NAME    64
+#define LIMIT_USER	      320 /* RFC 5321 section 4.5.3.1: 64 + "@" + 255 */
+#define LIMIT_CONFIG_VALUE    4096
+#define LIMIT_INCLUDE_DEPTH   8
 #define LIMIT_SESSIONS	      64 /* max-sessions where none is configured */
 #define LIMIT_SESSIONS_SERVER 4	 /* max-sessions-per-server, likewise */
 

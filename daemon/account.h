@@ -57,7 +57,6 @@ char *account_server(const struct account *a);
  * is refused. */
 int account_set_url(struct account *a, const char *url, struct fault *f) MUST_CHECK;
 
-#define LIMIT_USER 320 /* RFC 5321 section 4.5.3.1: 64 + "@" + 255 */
 /* A user: 1 to LIMIT_USER bytes, none of them NUL, CR or LF. */
 int account_check_user(struct slice user, struct fault *f) MUST_CHECK;
 

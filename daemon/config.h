@@ -26,11 +26,10 @@ struct config {
 };
 
 /* Reads the file and all that it includes. On success *ret is the caller's, for config_free().
- * FAULT_USAGE: what is wrong, each as "FILE:LINE: …", joined by "; " as far as they fit.
- * FAULT_MISSING: there is no such file. FAULT_SYSTEM: it cannot be read. FAULT_LIMIT: larger than
- * LIMIT_CONFIG_FILE with all it includes, more than LIMIT_ACCOUNTS, or nested deeper than
- * LIMIT_INCLUDE_DEPTH. Not for use by two threads at once: libconfuse's scanner is one for the
- * process. Memory: about three times the file while reading. */
+ * FAULT_USAGE: what is wrong, each as "FILE:LINE: …", joined by "; " as far as they fit, and how
+ * many more; or the file cannot be read, or is larger than LIMIT_CONFIG_FILE with all it includes.
+ * FAULT_MEMORY. Not for two threads at once: libconfuse's scanner is one for the process. Memory:
+ * about three times the largest file while reading. */
 int config_load(const char *path, struct config **ret, struct fault *f) MUST_CHECK;
 struct config *config_free(struct config *c);
 void config_freep(struct config **c);

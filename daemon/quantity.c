@@ -81,3 +81,10 @@ int quantity_size(const char *text, uint64_t *ret_bytes)
 
 	return quantity(text, units, sizeof units / sizeof *units, ret_bytes);
 }
+
+int quantity_count(const char *text, uint64_t *ret)
+{
+	static const struct unit units[] = {{"", 1}};
+
+	return quantity(text, units, 1, ret);
+}

@@ -11,3 +11,6 @@ int quantity_duration(const char *text, uint64_t *ret_ms);
  * upper and lower case alike. 0 or 1 as above. "MB" and its like are refused: they mean 1000 to
  * some and 1024 to others. */
 int quantity_size(const char *text, uint64_t *ret_bytes);
+
+/* Decimal digits and nothing else. 0 or 1 as above. */
+int quantity_count(const char *text, uint64_t *ret);
