@@ -40,15 +40,16 @@
 #define LIMIT_SECRET_MS	 60000 /* for a password-command or token-command */
 
 /* Secrets and configuration */
-#define LIMIT_SECRET	      (16 * KIB)
-#define LIMIT_CONFIG_FILE     (16 * MIB)
-#define LIMIT_ACCOUNTS	      10000
-#define LIMIT_ACCOUNT_NAME    64
-#define LIMIT_USER	      320 /* RFC 5321 section 4.5.3.1: 64 + "@" + 255 */
-#define LIMIT_CONFIG_VALUE    4096
-#define LIMIT_INCLUDE_DEPTH   8
-#define LIMIT_SESSIONS	      64 /* max-sessions where none is configured */
-#define LIMIT_SESSIONS_SERVER 4	 /* max-sessions-per-server, likewise */
+#define LIMIT_SECRET		   (16 * KIB)
+#define LIMIT_CONFIG_FILE	   (16 * MIB)
+#define LIMIT_ACCOUNTS		   10000
+#define LIMIT_ACCOUNT_NAME	   64
+#define LIMIT_USER		   320 /* RFC 5321 section 4.5.3.1: 64 + "@" + 255 */
+#define LIMIT_CONFIG_VALUE	   4096
+#define LIMIT_INCLUDE_DEPTH	   8
+#define LIMIT_SESSIONS_SERVER_MOST 64 /* that can be configured; of all it is LIMIT_CONNECTIONS */
+#define LIMIT_SESSIONS		   64 /* max-sessions where none is configured */
+#define LIMIT_SESSIONS_SERVER	   4  /* max-sessions-per-server, likewise */
 
 /* The archive on disk */
 #define LIMIT_LEDGER_LINE  (16 * KIB)

@@ -1,6 +1,7 @@
 #include "daemon/config_keys.h"
 
 #include "archive/limits.h"
+#include "daemon/mechanism.h"
 #include "daemon/nearest.h"
 #include "daemon/quantity.h"
 
@@ -12,10 +13,6 @@
 enum { SECOND_MS = 1000, HOUR_MS = 3600000 };
 #define DAY_MS	    (24 * UINT64_C(3600000))
 #define MESSAGE_MIN KIB
-enum {
-	SESSIONS_MAX = 512,
-	SESSIONS_SERVER_MAX = 64
-}; /* libcurl scans a list of them for each send */
 
 static int wrong(struct fault *f, const char *what)
 {
@@ -116,14 +113,14 @@ static int put_count(uint32_t *to, const char *value, uint32_t most)
 static int set_max_sessions(const struct config_target *to, const char *value, struct fault *f)
 {
 	(void)f;
-	return put_count(&to->config->max_sessions, value, SESSIONS_MAX);
+	return put_count(&to->config->max_sessions, value, LIMIT_CONNECTIONS);
 }
 
 static int set_max_sessions_per_server(
 	const struct config_target *to, const char *value, struct fault *f)
 {
 	(void)f;
-	return put_count(&to->config->max_sessions_per_server, value, SESSIONS_SERVER_MAX);
+	return put_count(&to->config->max_sessions_per_server, value, LIMIT_SESSIONS_SERVER_MOST);
 }
 
 static int set_sandbox(const struct config_target *to, const char *value, struct fault *f)
@@ -203,15 +200,15 @@ static int set_tls_pin(const struct config_target *to, const char *value, struct
 
 static int set_auth(const struct config_target *to, const char *value, struct fault *f)
 {
-	static const char *const known[] = {"SCRAM-SHA-256-PLUS", "SCRAM-SHA-256",
-		"SCRAM-SHA-1-PLUS", "SCRAM-SHA-1", "CRAM-MD5", "PLAIN", "LOGIN", "EXTERNAL",
-		"GSSAPI", "XOAUTH2", "OAUTHBEARER", "APOP", "USER"};
+	char upper[sizeof "SCRAM-SHA-256-PLUS"];
+	size_t len = strlen(value);
 
-	for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
-		if (strcasecmp(value, known[i]) == 0)
-			return put_text(&to->account->auth, known[i], f);
-	}
-	return 1;
+	if (len >= sizeof upper)
+		return 1;
+	for (size_t i = 0; i <= len; i++)
+		upper[i] = value[i] >= 'a' && value[i] <= 'z' ? (char)(value[i] - 'a' + 'A')
+							      : value[i];
+	return mechanism_named(upper) ? put_text(&to->account->auth, upper, f) : 1;
 }
 
 static bool proxy_scheme_is_known(const char *scheme)
@@ -366,7 +363,7 @@ static const struct config_key_def KEYS[CONFIG_KEYS] = {
 	[KEY_ARCHIVE] = {"archive", GLOBAL, "a folder", set_archive},
 	[KEY_CACHE_DIR] = {"cache-dir", GLOBAL, "a folder", set_cache_dir},
 	[KEY_MIN_FREE] = {"min-free", GLOBAL, "a size, like \"1 GiB\"", set_min_free},
-	[KEY_MAX_SESSIONS] = {"max-sessions", GLOBAL, "a number from 1 to 512", set_max_sessions},
+	[KEY_MAX_SESSIONS] = {"max-sessions", GLOBAL, "a number from 1 to 256", set_max_sessions},
 	[KEY_MAX_SESSIONS_PER_SERVER] = {"max-sessions-per-server", GLOBAL, "a number from 1 to 64",
 		set_max_sessions_per_server},
 	[KEY_SANDBOX] = {"sandbox", GLOBAL, "\"best\" or \"required\"", set_sandbox},
@@ -377,8 +374,8 @@ static const struct config_key_def KEYS[CONFIG_KEYS] = {
 	[KEY_TLS_PIN] = {"tls-pin", BOTH,
 		"\"sha256//\" and 44 characters of base64, several joined by \";\"", set_tls_pin},
 	[KEY_AUTH] = {"auth", BOTH,
-		"SCRAM-SHA-256-PLUS, SCRAM-SHA-256, SCRAM-SHA-1-PLUS, SCRAM-SHA-1, CRAM-MD5, "
-		"PLAIN, LOGIN, EXTERNAL, GSSAPI, XOAUTH2, OAUTHBEARER, APOP or USER",
+		"SCRAM-SHA-256, SCRAM-SHA-1, CRAM-MD5, APOP, PLAIN, LOGIN, USER, XOAUTH2, "
+		"OAUTHBEARER, EXTERNAL or GSSAPI",
 		set_auth},
 	[KEY_PROXY] = {"proxy", BOTH, "a URL of http, https, socks4, socks4a, socks5 or socks5h",
 		set_proxy},

@@ -21,6 +21,7 @@
 #include <libintl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 enum { READ_SIZE = 65536, ACCOUNTS_FIRST = 64, SHOWN = 80 };
 #define MIN_FREE (1 * GIB)
@@ -293,22 +294,35 @@ static int on_account(cfg_t *cfg, cfg_opt_t *opt)
 	return 0;
 }
 
-static int read_text(
-	struct reader *r, const char *path, struct buffer *text, const char *by, unsigned line)
+/* The first may be a pipe, of a shell's <(…). An included one is a regular file: a pattern may
+ * match whatever lies there, and opening that must not wait. */
+static int open_file(struct reader *r, const char *path, const char *by, unsigned line)
 {
 	struct complaints *c = &r->parse->complaints;
-	int fd CLEANUP(fd_closep) = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	int flags = O_RDONLY | O_CLOEXEC | O_NOCTTY | (by ? O_NONBLOCK : 0);
+	int fd CLEANUP(fd_closep) = open(path, flags);
 	char shown[256];
-	struct fault f;
+	struct stat st;
 
 	(void)escape_text(slice_text(path), shown, sizeof shown);
+	if (fd < 0 && by)
+		return complain(c, by, line, "include: %s: %s", shown, strerrordesc_np(errno));
+	if (fd < 0)
+		return complain(c, path, 0, "%s", strerrordesc_np(errno));
+	if (by && (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)))
+		return complain(c, by, line, "include: %s is no regular file", shown);
+	return fd_take(&fd);
+}
+
+static int read_text(struct reader *r, const char *path, int fd, struct buffer *text)
+{
+	struct complaints *c = &r->parse->complaints;
+	struct fault f;
+
 	for (;;) {
 		if (buffer_reserve(text, READ_SIZE, &f) < 0)
 			return complain_memory(c);
-		ssize_t n = fd < 0 ? -1 : read(fd, text->data + text->len, READ_SIZE);
-		if (n < 0 && by)
-			return complain(
-				c, by, line, "include: %s: %s", shown, strerrordesc_np(errno));
+		ssize_t n = read(fd, text->data + text->len, READ_SIZE);
 		if (n < 0)
 			return complain(c, path, 0, "%s", strerrordesc_np(errno));
 		if (n == 0)
@@ -357,7 +371,8 @@ static int read_file(struct reader *r, const char *path, const char *by, unsigne
 	struct buffer text CLEANUP(buffer_deinit) = buffer_make(LIMIT_CONFIG_FILE + 2 * READ_SIZE);
 	struct fault f;
 
-	if (read_text(r, path, &text, by, line) < 0)
+	int fd CLEANUP(fd_closep) = open_file(r, path, by, line);
+	if (fd < 0 || read_text(r, path, fd, &text) < 0)
 		return -1;
 	const char *file_before = r->file;
 	char *folder CLEANUP(freep) = config_folder(path);

@@ -293,18 +293,18 @@ static void a_wrong_value_is_named_with_what_was_expected(void **state)
 		{"max-message-size = 8G",
 			"max-message-size = \"8G\": expected a size from 1 KiB to "
 			"just under 8 GiB, like \"500 MiB\""},
-		{"max-sessions = 0", "max-sessions = \"0\": expected a number from 1 to 512"},
-		{"max-sessions = 513", "max-sessions = \"513\": expected a number from 1 to 512"},
-		{"max-sessions = 1K", "max-sessions = \"1K\": expected a number from 1 to 512"},
+		{"max-sessions = 0", "max-sessions = \"0\": expected a number from 1 to 256"},
+		{"max-sessions = 257", "max-sessions = \"257\": expected a number from 1 to 256"},
+		{"max-sessions = 1K", "max-sessions = \"1K\": expected a number from 1 to 256"},
 		{"max-sessions-per-server = 65",
 			"max-sessions-per-server = \"65\": expected a number from 1 to 64"},
 		{"sandbox = off", "sandbox = \"off\": expected \"best\" or \"required\""},
 		{"tls = ssl", "tls = \"ssl\": expected \"implicit\", \"starttls\" or \"none\""},
 		{"tls-pin = \"sha1//x\"", "tls-pin = \"sha1//x\": expected \"sha256//\" and 44 "
 					  "characters of base64, several joined by \";\""},
-		{"auth = NTLM", "auth = \"NTLM\": expected SCRAM-SHA-256-PLUS, SCRAM-SHA-256, "
-				"SCRAM-SHA-1-PLUS, SCRAM-SHA-1, CRAM-MD5, PLAIN, LOGIN, EXTERNAL, "
-				"GSSAPI, XOAUTH2, OAUTHBEARER, APOP or USER"},
+		{"auth = NTLM",
+			"auth = \"NTLM\": expected SCRAM-SHA-256, SCRAM-SHA-1, CRAM-MD5, APOP, "
+			"PLAIN, LOGIN, USER, XOAUTH2, OAUTHBEARER, EXTERNAL or GSSAPI"},
 		{"proxy = \"ftp://h\"",
 			"proxy = \"ftp://h\": expected a URL of http, https, socks4, "
 			"socks4a, socks5 or socks5h"},
@@ -527,6 +527,8 @@ static void an_include_may_be_a_pattern_and_errors_name_its_file(void **state)
 		"d/2.conf:1: the section that begins here has no end (})");
 	refused("\ninclude(\"d/4.conf\")\nnix = 1\n",
 		"a.conf:2: include: d/4.conf: No such file or directory");
+	assert_int_equal(mkfifo("d/5.conf", 0600), 0);
+	refused("include(\"d/5.conf\")\n", "a.conf:1: include: d/5.conf is no regular file");
 	refused("include()\n", "a.conf:1: include takes one file or pattern");
 }
 
@@ -541,6 +543,24 @@ static void an_include_of_itself_ends(void **state)
 {
 	(void)state;
 	refused("\ninclude(\"a.conf\")\n", "a.conf:2: includes are nested deeper than 8");
+}
+
+static void includes_may_be_eight_deep(void **state)
+{
+	char name[16], text[64];
+	struct config *c CLEANUP(config_freep) = NULL, *none = NULL;
+	struct fault f = {0};
+
+	(void)state;
+	for (int i = 1; i <= 9; i++) {
+		(void)snprintf(name, sizeof name, "%d.conf", i);
+		(void)snprintf(text, sizeof text, "include(\"%d.conf\")\n", i + 1);
+		put(name, i < 9 ? text : "archive = \"deep\"\n");
+	}
+	assert_int_equal(config_load("2.conf", &c, &f), 0);
+	assert_string_equal(c->archive, "deep");
+	assert_int_equal(config_load("1.conf", &none, &f), -1);
+	assert_string_equal(f.text, "8.conf:1: includes are nested deeper than 8");
 }
 
 static void a_load_after_a_failed_one_is_like_the_first(void **state)
@@ -698,6 +718,7 @@ int main(void)
 		IN_FOLDER(an_include_may_be_a_pattern_and_errors_name_its_file),
 		IN_FOLDER(lines_after_an_include_are_counted_in_the_including_file),
 		IN_FOLDER(an_include_of_itself_ends),
+		IN_FOLDER(includes_may_be_eight_deep),
 		IN_FOLDER(a_load_after_a_failed_one_is_like_the_first),
 		IN_FOLDER(a_missing_file_and_a_folder_are_named),
 		IN_FOLDER(a_file_too_large_is_refused),
