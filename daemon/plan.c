@@ -294,6 +294,25 @@ static bool has_unaccepted(const struct plan_rows *r)
 	return false;
 }
 
+/* All that is listed of the UIDL is kept. Is what was pending or refused under it still among that?
+ * Only where sizes tell messages apart, and none has its size, is it certainly gone. */
+static bool is_gone(const struct merge *m)
+{
+	uint64_t size = m->rows.unkept_size;
+
+	if (m->rows.pending == 0 && !has_unaccepted(&m->rows))
+		return false;
+	if (m->first == m->end)
+		return true;
+	if (!m->by_size || size == SIZE_UNKNOWN)
+		return false;
+	for (size_t e = m->first; e < m->end; e++) {
+		if (size_at(m, e) == size)
+			return false;
+	}
+	return true;
+}
+
 static int change_states(struct merge *m, struct slice uidl, struct fault *f)
 {
 	struct plan *p = m->plan;
@@ -312,7 +331,7 @@ static int change_states(struct merge *m, struct slice uidl, struct fault *f)
 		return -1;
 	if (!revived)
 		p->sums.vanished += m->rows.vanished;
-	if (all_kept && (m->rows.pending > 0 || has_unaccepted(&m->rows)))
+	if (all_kept && is_gone(m))
 		return add_vanished(m, uidl, f);
 	return 0;
 }

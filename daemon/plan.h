@@ -17,16 +17,19 @@
  * is due at once when its announced size has come within max_message_size, but that only once
  * (tries is 1): a server that announces less than it sends is not asked again at every poll.
  *
- * So listed = archived + pending + refused always. Where all that is listed of a UIDL is accounted
- * for by kept messages, or nothing is listed of it, its pending and refused (not accepted) ones
- * have vanished; they are pending again when they are listed again.
+ * So listed = archived + pending + refused always. A UIDL that is pending or refused (not accepted)
+ * vanishes when it is not listed any more, or when all that is listed of it is accounted for by
+ * kept messages and none has its size; it is pending again when it is listed again. So a UIDL must
+ * not stay pending in the catalog when what was fetched under it proves to be known
+ * (OUTCOME_KNOWN).
  *
  * Memory: 1 byte for each entry, 4 for each one in a list, and the UIDLs that vanished. */
 #pragma once
 
 #include "daemon/listing.h"
 
-/* Where the known rows come from, in known_next()'s order: next() as known_next(). */
+/* Where the known rows come from, in known_next()'s order: next() as known_next();
+ * the order of sizes within one UIDL does not matter. */
 struct known_source {
 	int (*next)(void *context, struct known *ret, struct fault *f);
 	void *context;

@@ -83,6 +83,13 @@ static int add_ahead(struct plan_rows *r, struct fault *f)
 		(int)r->ahead.state);
 }
 
+static int by_size(const void *a, const void *b)
+{
+	uint64_t x = ((const struct kept_row *)a)->size, y = ((const struct kept_row *)b)->size;
+
+	return (x > y) - (x < y);
+}
+
 int plan_rows_read(struct plan_rows *r, struct slice uidl, struct fault *f)
 {
 	int rows = 0;
@@ -96,5 +103,8 @@ int plan_rows_read(struct plan_rows *r, struct slice uidl, struct fault *f)
 			return -1;
 		rows = 1;
 	}
+	/* A catalog may well give a UIDL's few rows in another order. */
+	if (r->kept_n > 1)
+		qsort(r->kept, r->kept_n, sizeof *r->kept, by_size);
 	return rows;
 }

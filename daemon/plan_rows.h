@@ -34,5 +34,5 @@ struct plan_rows {
 /* Reads the first row ahead. */
 int plan_rows_init(struct plan_rows *r, struct known_source source, struct fault *f) MUST_CHECK;
 void plan_rows_deinit(struct plan_rows *r);
-/* All rows of this UIDL; none may have been read that are behind it. How many: 0 or more. */
+/* All rows of this UIDL, which must be the next one: 1 when there are any, 0 when not. */
 int plan_rows_read(struct plan_rows *r, struct slice uidl, struct fault *f) MUST_CHECK;

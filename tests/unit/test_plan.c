@@ -251,13 +251,17 @@ static void pending_and_refused_ones_vanish_but_accepted_ones_do_not(void **stat
 	CHECK(mail, rows, SIZES_COMPARED, "1:kept | gone a b d y | 1=1+0+0 -4");
 }
 
-static void a_pending_one_beside_a_kept_one_vanishes_too(void **state)
+static void beside_a_kept_one_another_vanishes_where_its_size_is_gone(void **state)
 {
 	static const struct mail mail[] = {{1, "x", 10}};
-	static const struct row rows[] = {KEPT("x", 10, 1), PENDING("x", 20)};
+	static const struct row other[] = {KEPT("x", 10, 1), PENDING("x", 20)};
+	static const struct row same[] = {KEPT("x", 10, 1), PENDING("x", 10)};
 
 	(void)state;
-	CHECK(mail, rows, SIZES_COMPARED, "1:kept | gone x | 1=1+0+0 -1");
+	CHECK(mail, other, SIZES_COMPARED, "1:kept | gone x | 1=1+0+0 -1");
+	CHECK(mail, other, SIZES_UNRELIABLE, "1:kept | 1=1+0+0 -0");
+	CHECK(mail, same, SIZES_COMPARED, "1:kept | 1=1+0+0 -0");
+	check(NULL, 0, same, N(same), SIZES_COMPARED, "| gone x | 0=0+0+0 -1");
 }
 
 static void more_listed_than_kept_are_all_fetched(void **state)
@@ -282,6 +286,15 @@ static void copies_count_as_that_many(void **state)
 	CHECK(mail, two, SIZES_COMPARED,
 		"1:again/A 2:again/A 3:again | fetch 1 2 3 | pending 3 | 3=2+1+0 -0");
 	CHECK(mail, three, SIZES_COMPARED, "1:kept 2:kept 3:kept | 3=3+0+0 -0");
+}
+
+static void kept_rows_may_come_in_any_order_of_size(void **state)
+{
+	static const struct mail mail[] = {{1, "x", 10}, {2, "x", 20}, {3, "x", 15}};
+	static const struct row rows[] = {KEPT("x", 20, 1), KEPT("x", 10, 1), KEPT("x", 15, 1)};
+
+	(void)state;
+	CHECK(mail, rows, SIZES_COMPARED, "1:kept 2:kept 3:kept | 3=3+0+0 -0");
 }
 
 static void another_size_under_a_known_uidl_is_another_message(void **state)
@@ -442,9 +455,10 @@ int main(void)
 		TEST(what_is_pending_already_is_not_said_again),
 		TEST(a_vanished_one_that_is_back_is_pending),
 		TEST(pending_and_refused_ones_vanish_but_accepted_ones_do_not),
-		TEST(a_pending_one_beside_a_kept_one_vanishes_too),
+		TEST(beside_a_kept_one_another_vanishes_where_its_size_is_gone),
 		TEST(more_listed_than_kept_are_all_fetched),
 		TEST(copies_count_as_that_many),
+		TEST(kept_rows_may_come_in_any_order_of_size),
 		TEST(another_size_under_a_known_uidl_is_another_message),
 		TEST(a_refused_one_waits_until_it_is_due),
 		TEST(what_is_too_large_is_refused_without_fetching),
