@@ -1,0 +1,310 @@
+#include "cli/chosen.h"
+#include "cli/command.h"
+#include "cli/json.h"
+#include "cli/stop.h"
+
+#include "archive/escape.h"
+#include "daemon/poller.h"
+
+#include <inttypes.h>
+
+/* How far an account is, for the bar over all of them. */
+struct share {
+	uint64_t to_fetch, to_fetch_bytes, fetched, fetched_bytes;
+};
+
+struct fetch {
+	struct run *run;
+	struct chosen chosen;
+	struct share *shares; /* as many as chosen.n */
+	struct verdict verdict;
+	struct sums sums; /* of all that ended */
+	uint64_t new_messages, duplicates, new_bytes;
+	size_t failed;
+	bool pending;
+};
+
+static void fetch_deinit(struct fetch *t)
+{
+	chosen_deinit(&t->chosen);
+	free(t->shares);
+	t->shares = NULL;
+}
+
+/* ---- The bar -------------------------------------------------------------------------------- */
+
+static void draw(struct fetch *t, const struct poller_event *e)
+{
+	struct progress_state state = {.label = t->chosen.n == 1 ? "fetching" : "fetching all"};
+
+	for (size_t i = 0; i < t->chosen.n; i++) {
+		struct share *s = &t->shares[i];
+
+		if (t->chosen.all[i].account == e->account)
+			*s = (struct share){
+				e->to_fetch, e->to_fetch_bytes, e->fetched, e->fetched_bytes};
+		state.items += s->fetched;
+		state.items_all += s->to_fetch;
+		state.done += s->fetched_bytes;
+		state.all += s->to_fetch_bytes;
+	}
+	progress_update(&t->run->progress, &state);
+}
+
+/* ---- What came of an account ---------------------------------------------------------------- */
+
+static void json_sums(struct json_line *l, const struct sums *s)
+{
+	json_add_count(l, "listed", s->listed);
+	json_add_count(l, "archived", s->archived);
+	json_add_count(l, "pending", s->pending);
+	json_add_count(l, "refused", s->refused);
+	json_add_count(l, "vanished", s->vanished);
+}
+
+static void print_account_json(struct run *run, const struct account *a,
+	const struct poller_event *e, const struct fault *f)
+{
+	struct json_line line;
+
+	json_line_begin(&line, "account");
+	json_add_text(&line, "account", a->name);
+	json_sums(&line, &e->sums);
+	json_add_count(&line, "new", e->new_messages);
+	json_add_count(&line, "duplicate", e->duplicates);
+	json_add_count(&line, "bytes", e->new_bytes);
+	json_add_count(&line, "elapsed_ms", e->elapsed_ms < 0 ? 0 : (uint64_t)e->elapsed_ms);
+	if (f->code != FAULT_NONE) {
+		json_add_text(&line, "error", f->text);
+		json_add_count(&line, "status", (uint64_t)fault_exit_status(f));
+	}
+	json_line_print(&line, &run->out);
+}
+
+static void print_sums(struct output *o, const struct sums *s)
+{
+	char listed[TEXT_NUMBER], archived[TEXT_NUMBER], pending[TEXT_NUMBER], refused[TEXT_NUMBER];
+
+	out_format(o, "%s listed = %s archived + %s pending + %s refused",
+		text_count(s->listed, listed), text_count(s->archived, archived),
+		text_count(s->pending, pending), text_count(s->refused, refused));
+	if (s->vanished)
+		out_format(o, "; %s vanished", text_count(s->vanished, listed));
+	out_format(o, "\n");
+}
+
+static void print_account_text(
+	struct run *run, const struct account *a, const struct poller_event *e)
+{
+	struct output *o = &run->out;
+	char number[TEXT_NUMBER], size[TEXT_NUMBER];
+
+	progress_clear(&run->progress);
+	out_escaped(o, slice_text(a->name));
+	out_format(o, ": %s new (%s)", text_count(e->new_messages, number),
+		text_size(e->new_bytes, size));
+	if (e->duplicates)
+		out_format(o, ", %s %s", text_count(e->duplicates, number),
+			plural(e->duplicates, "duplicate", "duplicates"));
+	out_format(o, "; ");
+	print_sums(o, &e->sums);
+}
+
+static void account_ended(struct fetch *t, const struct account *a, const struct poller_event *e,
+	const struct fault *f)
+{
+	struct run *run = t->run;
+	bool something = f->code == FAULT_NONE || e->new_messages || e->sums.listed;
+
+	verdict_add(&t->verdict, f);
+	t->failed += f->code != FAULT_NONE;
+	t->pending |= e->sums.pending > 0;
+	t->sums.listed += e->sums.listed;
+	t->sums.archived += e->sums.archived;
+	t->sums.pending += e->sums.pending;
+	t->sums.refused += e->sums.refused;
+	t->sums.vanished += e->sums.vanished;
+	t->new_messages += e->new_messages;
+	t->duplicates += e->duplicates;
+	t->new_bytes += e->new_bytes;
+	if (run->json)
+		print_account_json(run, a, e, f);
+	else if (something)
+		print_account_text(run, a, e);
+	if (f->code != FAULT_NONE)
+		run_complain(run, "account %s: %s%s", a->name, f->text, account_advice(f));
+	else if (e->sums.refused)
+		run_note(run,
+			"account %s: some messages could not be archived; popkeep status "
+			"tells which and why",
+			a->name);
+}
+
+static void print_summary(struct fetch *t)
+{
+	struct output *o = &t->run->out;
+	struct json_line line;
+	char number[TEXT_NUMBER], size[TEXT_NUMBER];
+
+	if (t->run->json) {
+		json_line_begin(&line, "summary");
+		json_add_count(&line, "accounts", t->chosen.n);
+		json_add_count(&line, "failed", t->failed);
+		json_sums(&line, &t->sums);
+		json_add_count(&line, "new", t->new_messages);
+		json_add_count(&line, "duplicate", t->duplicates);
+		json_add_count(&line, "bytes", t->new_bytes);
+		json_line_print(&line, o);
+		return;
+	}
+	if (t->chosen.n < 2)
+		return;
+	out_format(o, "all %s accounts: ", text_count(t->chosen.n, number));
+	out_format(o, "%s new (%s); ", text_count(t->new_messages, number),
+		text_size(t->new_bytes, size));
+	print_sums(o, &t->sums);
+}
+
+/* ---- Polling -------------------------------------------------------------------------------- */
+
+static void handle(struct fetch *t, const struct poller_event *e)
+{
+	switch (e->kind) {
+	case POLLER_PROGRESS:
+		draw(t, e);
+		break;
+	case POLLER_NOTICE:
+		if (e->account)
+			run_note(t->run, "account %s: %s", e->account->name, e->text);
+		else
+			run_note(t->run, "%s", e->text);
+		break;
+	case POLLER_DONE:
+		draw(t, e);
+		account_ended(t, e->account, e, &e->fault);
+		break;
+	}
+}
+
+static int add_accounts(struct fetch *t, struct poller *p, struct fault *f)
+{
+	static const struct poller_event nothing = {.kind = POLLER_DONE};
+
+	for (size_t i = 0; i < t->chosen.n; i++) {
+		struct chosen_account *one = &t->chosen.all[i];
+
+		if (one->fault.code != FAULT_NONE)
+			account_ended(t, one->account, &nothing, &one->fault);
+		else if (poller_add(p, one->account, &one->secret, f) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int poll_all(struct fetch *t, struct fault *f)
+{
+	const struct run *run = t->run;
+	struct poller_options options = {
+		.archive_folder = run->folder, .cache_dir = run->cache_dir};
+	struct poller *p CLEANUP(poller_closep) = NULL;
+	struct poller_event event;
+	int r;
+
+	if (run->config) {
+		options.max_sessions = run->config->max_sessions;
+		options.max_sessions_per_server = run->config->max_sessions_per_server;
+	}
+	if (poller_open(&options, &p, f) < 0)
+		return -1;
+	stop_set_poller(p);
+	progress_begin(&t->run->progress);
+	r = add_accounts(t, p, f);
+	while (r == 0 && (r = poller_next(p, &event, f)) == POLLER_EVENT) {
+		handle(t, &event);
+		r = 0;
+	}
+	stop_set_poller(NULL);
+	return r;
+}
+
+/* ---- The command ---------------------------------------------------------------------------- */
+
+static void warn_without_tls(struct run *run, const struct chosen *c)
+{
+	for (size_t i = 0; i < c->n; i++) {
+		const struct account *a = c->all[i].account;
+
+		if (a->tls == TLS_NONE)
+			run_note(run,
+				"account %s: WITHOUT TLS: anybody on the way can read its "
+				"mail and may learn its password",
+				a->name);
+	}
+}
+
+/* The default and the configured archive are made on first use; one that was named for this run and
+ * is not there is taken for a slip of the pen. */
+static int make_archive(struct run *run, struct fault *f)
+{
+	char name[256];
+	int r;
+
+	if (store_become_owner(run->folder, f) < 0)
+		return -1;
+	if (run->folder_is_named)
+		return 0;
+	r = run_create_archive(run, f);
+	if (r == 0)
+		run_note(run, "made a new archive in %s",
+			escape_text(slice_text(run->folder), name, sizeof name));
+	return r < 0 ? -1 : 0;
+}
+
+static int fetch_failed(struct fetch *t, const struct fault *f)
+{
+	struct run *run = t->run;
+
+	if (f->code == FAULT_MISSING)
+		run_complain(run, "%s; popkeep init makes an archive, -C names another", f->text);
+	else
+		run_complain(run, "%s%s", f->text, account_advice(f));
+	return fault_exit_status(f);
+}
+
+static int fetch_run(struct run *run)
+{
+	struct fetch t CLEANUP(fetch_deinit) = {.run = run};
+	struct fault f;
+
+	if (chosen_read(&t.chosen, run, &f) < 0)
+		return run_usage(run, "%s", f.text);
+	t.shares = calloc(t.chosen.n, sizeof *t.shares);
+	if (!t.shares) {
+		(void)fault_memory(&f);
+		return run_fail(run, &f);
+	}
+	warn_without_tls(run, &t.chosen);
+	chosen_read_secrets(&t.chosen);
+	stop_catch_signals();
+	if (make_archive(run, &f) < 0 || poll_all(&t, &f) < 0)
+		return fetch_failed(&t, &f);
+	print_summary(&t);
+	int status = verdict_status(&t.verdict);
+	return status == STATUS_DONE && t.pending ? STATUS_PARTLY : status;
+}
+
+static const struct option_spec options[] = {URL_OPTIONS, {NULL, 0, NULL, NULL}};
+
+const struct command command_fetch = {
+	.name = "fetch",
+	.arguments = "[ACCOUNT...]",
+	.summary = "fetch what is new; never deletes",
+	.details = "Without ACCOUNT all configured ones are polled. --url needs no configuration; "
+		   "the\n"
+		   "password is asked for on the terminal unless --password-command or\n"
+		   "--password-file is given. The last @ of a URL separates user and host.",
+	.options = options,
+	.everyday = true,
+	.needs = NEEDS_FOLDER,
+	.function = fetch_run,
+};

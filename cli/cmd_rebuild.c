@@ -1,0 +1,64 @@
+#include "cli/command.h"
+#include "cli/json.h"
+
+#include "archive/check.h"
+
+static void draw(void *context, uint64_t done_bytes, uint64_t all_bytes)
+{
+	struct run *run = (struct run *)context;
+	struct progress_state state = {.label = "rebuilding", .done = done_bytes, .all = all_bytes};
+
+	progress_update(&run->progress, &state);
+}
+
+static void print_sums(struct run *run, const struct rebuild_sums *sums)
+{
+	struct json_line line;
+	char lines[TEXT_NUMBER], messages[TEXT_NUMBER];
+
+	progress_clear(&run->progress);
+	if (run->json) {
+		json_line_begin(&line, "summary");
+		json_add_count(&line, "ledger_lines", sums->ledger_lines);
+		json_add_count(&line, "messages", sums->messages);
+		json_add_count(&line, "missing", sums->missing);
+		json_line_print(&line, &run->out);
+		return;
+	}
+	out_format(&run->out, "made catalog.db again from %s ledger lines: %s messages\n",
+		text_count(sums->ledger_lines, lines), text_count(sums->messages, messages));
+}
+
+static int rebuild_run(struct run *run)
+{
+	struct rebuild_sums sums;
+	char missing[TEXT_NUMBER];
+	struct fault f;
+
+	if (operands_n(&run->arguments) != 0)
+		return run_usage(run, "rebuild takes no arguments; -C names the archive");
+	if (store_become_owner(run->folder, &f) < 0)
+		return run_fail(run, &f);
+	progress_begin(&run->progress);
+	if (store_rebuild(run->folder, run->cache_dir, draw, run, &sums, &f) < 0)
+		return run_fail(run, &f);
+	print_sums(run, &sums);
+	if (sums.missing == 0)
+		return STATUS_DONE;
+	run_complain(run, "%s of them are not whole in any segment; popkeep verify names them",
+		text_count(sums.missing, missing));
+	return STATUS_DAMAGED;
+}
+
+static const struct option_spec options[] = {{NULL, 0, NULL, NULL}};
+
+const struct command command_rebuild = {
+	.name = "rebuild",
+	.arguments = "",
+	.summary = "make the databases again from segments and ledger",
+	.details = "Nothing but the databases is written, and they are put in place whole.",
+	.options = options,
+	.everyday = false,
+	.needs = NEEDS_FOLDER,
+	.function = rebuild_run,
+};

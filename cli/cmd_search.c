@@ -1,0 +1,160 @@
+#include "cli/command.h"
+#include "cli/json.h"
+#include "cli/listing.h"
+#include "cli/query.h"
+
+#include "archive/escape.h"
+
+#include <inttypes.h>
+
+enum { LIMIT_ON_TERMINAL = 50 };
+
+static int print_count(struct run *run, const struct query *q)
+{
+	uint64_t messages = 0, bytes = 0;
+	struct json_line line;
+	struct fault f;
+
+	if (!q->nothing && find_count(run->store, &q->filter, &messages, &bytes, &f) < 0)
+		return run_fail(run, &f);
+	if (run->json) {
+		json_line_begin(&line, "summary");
+		json_add_count(&line, "messages", messages);
+		json_add_count(&line, "bytes", bytes);
+		json_line_print(&line, &run->out);
+	} else {
+		out_format(&run->out, "%" PRIu64 "\n", messages);
+	}
+	return messages ? STATUS_DONE : STATUS_NOTHING;
+}
+
+/* An account's name that is in no ledger line is worth a word: it is mistyped. */
+static void explain_nothing(struct run *run, const char *account)
+{
+	struct maildrop *all = NULL;
+	size_t n = 0;
+	bool known = account == NULL;
+	char name[128];
+	struct fault f;
+
+	if (known || store_maildrops(run->store, &all, &n, &f) < 0)
+		return;
+	for (size_t i = 0; i < n && !known; i++)
+		known = strcmp(all[i].name, account) == 0;
+	maildrops_free(all, n);
+	if (!known)
+		run_complain(run,
+			"no account \"%s\" in this archive; popkeep status --all lists them",
+			escape_text(slice_text(account), name, sizeof name));
+}
+
+struct totals {
+	uint64_t messages, bytes;
+};
+
+static int print_rows(struct run *run, const struct filter *filter, struct totals *totals)
+{
+	struct find_cursor *c CLEANUP(find_closep) = NULL;
+	struct listing listing CLEANUP(listing_deinit) = {.run = run};
+	struct message m;
+	struct fault f;
+	int r;
+
+	listing_begin(&listing);
+	if (find_open(run->store, filter, &c, &f) < 0)
+		return run_fail(run, &f);
+	while ((r = find_next(c, &m, &f)) == FIND_ROW && !out_is_over(&run->out)) {
+		totals->messages++;
+		totals->bytes += m.size_bytes;
+		if (listing_print(&listing, &m, &f) < 0)
+			return run_fail(run, &f);
+	}
+	if (r < 0)
+		return run_fail(run, &f);
+	return listing.damaged ? STATUS_DAMAGED : STATUS_DONE;
+}
+
+static void print_summary(struct run *run, const struct totals *totals)
+{
+	struct json_line line;
+
+	json_line_begin(&line, "summary");
+	json_add_count(&line, "messages", totals->messages);
+	json_add_count(&line, "bytes", totals->bytes);
+	json_line_print(&line, &run->out);
+}
+
+/* How many more there are than were shown. */
+static void say_what_is_left(struct run *run, struct filter filter)
+{
+	uint64_t all = 0, bytes, limit = filter.limit;
+	char shown_text[TEXT_NUMBER], all_text[TEXT_NUMBER];
+	struct fault f;
+
+	filter.limit = 0;
+	if (limit && find_count(run->store, &filter, &all, &bytes, &f) == 0 && all > limit)
+		run_note(run, "the newest %s of %s; --limit 0 shows all",
+			text_count(limit, shown_text), text_count(all, all_text));
+}
+
+static int read_limit(struct run *run, struct filter *filter)
+{
+	const char *text = option_value(&run->arguments, "limit");
+
+	filter->limit = run->out.terminal && !run->json ? LIMIT_ON_TERMINAL : 0;
+	if (!text)
+		return 0;
+	filter->limit = 0;
+	for (const char *p = text; *p; p++) {
+		if (*p < '0' || *p > '9' || p - text > 9)
+			return run_usage(run, "--limit needs a number; 0 means all");
+		filter->limit = filter->limit * 10 + (uint64_t)(*p - '0');
+	}
+	return text[0] ? 0 : run_usage(run, "--limit needs a number; 0 means all");
+}
+
+static int search_run(struct run *run)
+{
+	struct query q;
+	struct totals totals = {0};
+	struct fault f;
+
+	if (query_read(&q, &run->arguments, run->out.utc, &f) < 0)
+		return run_usage(run, "%s", f.text);
+	int status = read_limit(run, &q.filter);
+	if (status)
+		return status;
+	if (option_given(&run->arguments, "count")) {
+		q.filter.limit = 0;
+		return print_count(run, &q);
+	}
+	if (!q.nothing)
+		status = print_rows(run, &q.filter, &totals);
+	if (run->json)
+		print_summary(run, &totals);
+	if (status == STATUS_DONE && totals.messages == 0) {
+		explain_nothing(run, q.filter.account);
+		return STATUS_NOTHING;
+	}
+	if (!option_given(&run->arguments, "limit"))
+		say_what_is_left(run, q.filter);
+	return status;
+}
+
+static const struct option_spec options[] = {
+	QUERY_OPTIONS,
+	{"limit", 0, "N", "at most N messages, 0 for all (50 on a terminal, otherwise all)"},
+	{"count", 0, NULL, "print only how many there are"},
+	{NULL, 0, NULL, NULL},
+};
+
+const struct command command_search = {
+	.name = "search",
+	.arguments = "[QUERY...]",
+	.summary = "list messages, the newest first",
+	.details = QUERY_DETAILS,
+	.options = options,
+	.everyday = true,
+	.needs = NEEDS_ARCHIVE,
+	.function = search_run,
+};

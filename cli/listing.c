@@ -1,0 +1,198 @@
+#include "cli/listing.h"
+
+#include "archive/escape.h"
+#include "archive/limits.h"
+#include "cli/date.h"
+
+enum column { ID, ARCHIVED, SIZE, ACCOUNT, DATE, FROM, SUBJECT, COLUMNS };
+
+/* The header ends long before this in almost all messages; reading more costs time for each row. */
+enum { PEEK_BYTES = 16 * 1024 };
+
+struct layout {
+	unsigned least;		 /* columns of the terminal for this layout */
+	unsigned width[COLUMNS]; /* 0: not shown; SUBJECT takes what is left */
+};
+
+static const struct layout layouts[] = {
+	{140, {SHORT_ID, 17, 8, 18, 17, 30, 1}},
+	{105, {SHORT_ID, 17, 8, 14, 0, 22, 1}},
+	{78, {SHORT_ID, 17, 8, 0, 0, 16, 1}},
+	{50, {SHORT_ID, 17, 0, 0, 0, 0, 1}},
+	{0, {SHORT_ID, 0, 0, 0, 0, 0, 1}},
+};
+/* Not a terminal: the least widths. */
+static const struct layout full = {0, {SHORT_ID, 17, 8, 16, 17, 32, 1}};
+
+static const struct layout *layout_of(const struct output *o)
+{
+	const struct layout *l = layouts;
+
+	if (!o->terminal)
+		return &full;
+	while (l->least > o->columns)
+		l++;
+	return l;
+}
+
+void message_short_id(const struct message *m, char ret[static SHORT_ID + 1])
+{
+	char hex[DIGEST_HEX + 1];
+
+	digest_hex(&m->digest, hex);
+	memcpy(ret, hex, SHORT_ID);
+	ret[SHORT_ID] = '\0';
+}
+
+void message_json(struct json_line *l, const struct message *m)
+{
+	char hex[DIGEST_HEX + 1], id[SHORT_ID + 1];
+
+	digest_hex(&m->digest, hex);
+	message_short_id(m, id);
+	json_add_text(l, "id", id);
+	json_add_text(l, "digest", hex);
+	json_add_text(l, "account", m->account);
+	json_add_moment(l, "archived", m->archived);
+	json_add_count(l, "size", m->size_bytes);
+}
+
+/* One cell of a line under construction. The last one is not padded. */
+static int add_cell(struct buffer *line, struct slice text, enum column c, const struct output *o,
+	const struct layout *l, struct fault *f)
+{
+	size_t width = l->width[c], used = text_width(text);
+
+	if (c == SUBJECT) {
+		size_t taken = text_width(buffer_slice(line));
+
+		width = o->columns > taken ? o->columns - taken : 0;
+	}
+	if (o->terminal && used > width) {
+		text.len = text_fit(text, width);
+		used = text_width(text);
+	}
+	size_t blanks = c == SUBJECT || used >= width ? 0 : width - used;
+	if (c == SIZE && buffer_append_format(line, f, "%*s", (int)blanks, "") < 0)
+		return -1;
+	if (buffer_append(line, text.data, text.len, f) < 0)
+		return -1;
+	if (c == SUBJECT)
+		return 0;
+	return buffer_append_format(line, f, "%*s  ", c == SIZE ? 0 : (int)blanks, "");
+}
+
+/* texts: escaped, one for each column. */
+static int print_line(struct listing *l, const struct slice *texts, struct fault *f)
+{
+	struct output *o = &l->run->out;
+	const struct layout *layout = layout_of(o);
+	struct buffer line CLEANUP(buffer_deinit) = buffer_make(MIB);
+
+	for (enum column c = 0; c < COLUMNS; c++) {
+		if (layout->width[c] && add_cell(&line, texts[c], c, o, layout, f) < 0)
+			return -1;
+	}
+	while (line.len > 0 && line.data[line.len - 1] == ' ')
+		line.len--;
+	out_bytes(o, buffer_slice(&line));
+	out_format(o, "\n");
+	return 0;
+}
+
+void listing_begin(struct listing *l)
+{
+	static const char *const titles[COLUMNS] = {
+		"ID", "ARCHIVED", "SIZE", "ACCOUNT", "DATE", "FROM", "SUBJECT"};
+	struct slice texts[COLUMNS];
+	struct fault f;
+
+	l->bytes = buffer_make(LIMIT_HEADER_BYTES);
+	if (l->run->json || !l->run->out.terminal)
+		return;
+	for (enum column c = 0; c < COLUMNS; c++)
+		texts[c] = slice_text(titles[c]);
+	if (print_line(l, texts, &f) < 0)
+		l->run->out.error = f.error;
+}
+
+static int read_header(struct listing *l, const struct message *m, struct fault *f)
+{
+	if (message_peek(l->run->store, m, PEEK_BYTES, &l->bytes, f) < 0)
+		return -1;
+	if (header_read(buffer_slice(&l->bytes), &l->header, f) < 0)
+		return -1;
+	if (l->header.body < l->bytes.len || l->bytes.len < PEEK_BYTES)
+		return 0;
+	if (message_peek(l->run->store, m, LIMIT_HEADER_BYTES, &l->bytes, f) < 0)
+		return -1;
+	return header_read(buffer_slice(&l->bytes), &l->header, f);
+}
+
+/* The Date field in the reader's zone; as it stands there when it is no date. */
+static int format_date(struct listing *l, struct buffer *to, struct fault *f)
+{
+	struct slice raw = buffer_slice(&l->header.field[HEADER_DATE]);
+	char text[TEXT_MOMENT];
+	moment_ms t;
+
+	if (date_parse_mail(raw, &t) == 0)
+		return buffer_append_text(to, text_minute(&l->run->out, t, text), f);
+	return escape_append(to, raw, f);
+}
+
+static int print_text(
+	struct listing *l, const struct message *m, const char *instead, struct fault *f)
+{
+	struct buffer account CLEANUP(buffer_deinit) = buffer_make(MIB),
+			      date CLEANUP(buffer_deinit) = buffer_make(MIB),
+			      from CLEANUP(buffer_deinit) = buffer_make(MIB),
+			      subject CLEANUP(buffer_deinit) = buffer_make(MIB);
+	char id[SHORT_ID + 1], archived[TEXT_MOMENT], size[TEXT_NUMBER];
+
+	message_short_id(m, id);
+	if (escape_append(&account, slice_text(m->account), f) < 0)
+		return -1;
+	if (!instead &&
+		(format_date(l, &date, f) < 0 ||
+			escape_append(&from, buffer_slice(&l->header.field[HEADER_FROM]), f) < 0 ||
+			escape_append(&subject, buffer_slice(&l->header.field[HEADER_SUBJECT]), f) <
+				0))
+		return -1;
+	const struct slice texts[COLUMNS] = {
+		[ID] = slice_text(id),
+		[ARCHIVED] = slice_text(text_minute(&l->run->out, m->archived, archived)),
+		[SIZE] = slice_text(text_size(m->size_bytes, size)),
+		[ACCOUNT] = buffer_slice(&account),
+		[DATE] = buffer_slice(&date),
+		[FROM] = buffer_slice(&from),
+		[SUBJECT] = instead ? slice_text(instead) : buffer_slice(&subject),
+	};
+	return print_line(l, texts, f);
+}
+
+int listing_print(struct listing *l, const struct message *m, struct fault *f)
+{
+	struct json_line line;
+
+	if (l->run->json) {
+		json_line_begin(&line, "message");
+		message_json(&line, m);
+		json_line_print(&line, &l->run->out);
+		return 0;
+	}
+	if (read_header(l, m, f) == 0)
+		return print_text(l, m, NULL, f);
+	if (f->code != FAULT_DAMAGE)
+		return -1;
+	if (!l->damaged)
+		run_complain(l->run, "%s; popkeep verify names all that are damaged", f->text);
+	l->damaged = true;
+	return print_text(l, m, "(damaged)", f);
+}
+
+void listing_deinit(struct listing *l)
+{
+	header_deinit(&l->header);
+	buffer_deinit(&l->bytes);
+}

@@ -1,0 +1,24 @@
+/* Messages as lines for people, or as JSON objects. On a terminal the columns fit its width, and a
+ * narrow one shows fewer of them; elsewhere each line has all of them, uncut. */
+#pragma once
+
+#include "archive/find.h"
+#include "cli/header.h"
+#include "cli/json.h"
+#include "cli/run.h"
+
+struct listing {
+	struct run *run;
+	struct header header; /* of the message being printed */
+	struct buffer bytes;
+	bool damaged; /* a message could not be read */
+};
+
+void listing_begin(struct listing *l);
+int listing_print(struct listing *l, const struct message *m, struct fault *f) MUST_CHECK;
+void listing_deinit(struct listing *l);
+
+/* What JSON says of every message: id, digest, account, archived, size. */
+void message_json(struct json_line *l, const struct message *m);
+/* The id as it is shown. */
+void message_short_id(const struct message *m, char ret[static SHORT_ID + 1]);

@@ -1,0 +1,191 @@
+#include "cli/run.h"
+
+#include "archive/escape.h"
+#include "cli/command.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+void run_deinit(struct run *run)
+{
+	store_closep(&run->store);
+	config_freep(&run->config);
+	free(run->folder);
+	arguments_deinit(&run->arguments);
+	run->folder = NULL;
+}
+
+static const char *from_environment(const char *name)
+{
+	const char *value = secure_getenv(name);
+
+	return value && value[0] ? value : NULL;
+}
+
+static int load_config(struct run *run, struct fault *f)
+{
+	const char *path = option_value(&run->arguments, "config");
+	char *found CLEANUP(freep) = NULL;
+
+	if (!path)
+		path = from_environment("POPKEEP_CONFIG");
+	if (!path) {
+		int r = config_default_path(&found, f);
+
+		if (r != 0)
+			return r < 0 ? -1 : 0;
+		path = found;
+	}
+	if (config_load(path, &run->config, f) < 0) {
+		/* Exit 5 means that nothing matched; this is the command line's fault. */
+		if (f->code == FAULT_MISSING)
+			f->code = FAULT_USAGE;
+		return -1;
+	}
+	run_detail(run, "configuration %s", path);
+	return 0;
+}
+
+/* $XDG_DATA_HOME/popkeep; the XDG specification says that a relative value does not count. */
+static int default_folder(char **ret, struct fault *f)
+{
+	const char *data = from_environment("XDG_DATA_HOME"), *home = from_environment("HOME");
+	int r;
+
+	if (data && data[0] == '/')
+		r = asprintf(ret, "%s/popkeep", data);
+	else if (home)
+		r = asprintf(ret, "%s/.local/share/popkeep", home);
+	else
+		return fault_set(f, FAULT_USAGE, SCOPE_SESSION, 0,
+			"no archive named and no HOME to find the default one: give -C ARCHIVE");
+	if (r < 0) {
+		*ret = NULL;
+		return fault_memory(f);
+	}
+	return 0;
+}
+
+int run_find_folder(struct run *run, struct fault *f)
+{
+	const char *folder = option_value(&run->arguments, "archive");
+
+	if (load_config(run, f) < 0)
+		return -1;
+	if (!folder)
+		folder = from_environment("POPKEEP_ARCHIVE");
+	run->folder_is_named = folder != NULL;
+	/* The databases' place belongs to the configured archive, not to another one. */
+	if (!folder && run->config && run->config->archive) {
+		folder = run->config->archive;
+		run->cache_dir = run->config->cache_dir;
+	}
+	if (!folder)
+		return default_folder(&run->folder, f);
+	if (!folder[0])
+		return fault_set(f, FAULT_USAGE, SCOPE_SESSION, 0, "the archive's name is empty");
+	run->folder = strdup(folder);
+	return run->folder ? 0 : fault_memory(f);
+}
+
+int run_open_archive(struct run *run, struct fault *f)
+{
+	char name[256];
+
+	if (store_become_owner(run->folder, f) < 0)
+		return -1;
+	if (store_open(run->folder, run->cache_dir, STORE_READ, &run->store, f) == 0)
+		return 0;
+	if (f->code == FAULT_MISSING) {
+		(void)escape_text(slice_text(run->folder), name, sizeof name);
+		return fault_set(f, FAULT_MISSING, SCOPE_ARCHIVE, 0,
+			"no archive in %s; \"popkeep init\" makes one, -C names another", name);
+	}
+	return -1;
+}
+
+static int make_folders_above(const char *folder, struct fault *f)
+{
+	char *path CLEANUP(freep) = strdup(folder);
+	char name[256];
+
+	if (!path)
+		return fault_memory(f);
+	for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+		*slash = '\0';
+		if (mkdir(path, 0700) < 0 && errno != EEXIST)
+			return fault_errno(f, FAULT_SYSTEM, SCOPE_ARCHIVE, errno,
+				"cannot make folder %s",
+				escape_text(slice_text(path), name, sizeof name));
+		*slash = '/';
+	}
+	return 0;
+}
+
+int run_create_archive(struct run *run, struct fault *f)
+{
+	if (make_folders_above(run->folder, f) < 0)
+		return -1;
+	return store_create(run->folder, run->cache_dir, f);
+}
+
+static void say(struct run *run, const char *intro, const char *format, va_list args)
+{
+	/* What is still in stdout's buffer came first. */
+	if (fflush(stdout) != 0 && !run->out.error)
+		run->out.error = errno;
+	progress_clear(&run->progress);
+	(void)fputs(intro, stderr);
+	(void)vfprintf(stderr, format, args);
+	(void)fputc('\n', stderr);
+}
+
+int run_fail(struct run *run, const struct fault *f)
+{
+	run_complain(run, "%s", f->text);
+	return fault_exit_status(f);
+}
+
+void run_complain(struct run *run, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	say(run, "popkeep: ", format, args);
+	va_end(args);
+}
+
+void run_note(struct run *run, const char *format, ...)
+{
+	va_list args;
+
+	if (run->verbosity == VERBOSITY_QUIET)
+		return;
+	va_start(args, format);
+	say(run, "note: ", format, args);
+	va_end(args);
+}
+
+void run_detail(struct run *run, const char *format, ...)
+{
+	va_list args;
+
+	if (run->verbosity != VERBOSITY_VERBOSE)
+		return;
+	va_start(args, format);
+	say(run, "", format, args);
+	va_end(args);
+}
+
+int run_usage(struct run *run, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	say(run, "popkeep: ", format, args);
+	va_end(args);
+	if (run->command)
+		(void)fprintf(stderr, "popkeep: see popkeep help %s\n", run->command->name);
+	return STATUS_USAGE;
+}
