@@ -172,8 +172,8 @@ static void check_mode(enum line_ends ends, const struct queued *queue, size_t n
 }
 
 #define CHECK(queue, input, want_log, want_fault, suspect)                                         \
-	check_mode(LINE_ENDS_CRLF, queue, sizeof queue / sizeof *queue, input, sizeof input - 1,   \
-		want_log, want_fault, suspect)
+	check_mode(LINE_ENDS_CRLF, (queue), sizeof(queue) / sizeof(*(queue)), (input),             \
+		sizeof(input) - 1, (want_log), (want_fault), (suspect))
 
 static void commands_are_sent_in_order(void **state)
 {

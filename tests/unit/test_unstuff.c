@@ -61,8 +61,8 @@ static void feed(struct outcome *o, enum line_ends ends, const void *stream, siz
 	}
 }
 
-static void check_stream(enum line_ends ends, const char *stream, size_t len, const char *message,
-	size_t message_len, size_t used)
+static void check_stream(
+	enum line_ends ends, struct slice stream, struct slice message, size_t used)
 {
 	static const uint32_t chunks[] = {1, 2, 3, 5, 1000};
 	struct outcome *o = malloc(sizeof *o);
@@ -70,9 +70,9 @@ static void check_stream(enum line_ends ends, const char *stream, size_t len, co
 
 	assert_non_null(o);
 	for (size_t i = 0; i < sizeof chunks / sizeof *chunks; i++) {
-		feed(o, ends, stream, len, chunks[i], &seed);
-		assert_int_equal(o->len, message_len);
-		assert_memory_equal(o->message, message, message_len);
+		feed(o, ends, stream.data, stream.len, chunks[i], &seed);
+		assert_int_equal(o->len, message.len);
+		assert_memory_equal(o->message, message.data, message.len);
 		assert_int_equal(o->ended, used > 0);
 		if (used > 0)
 			assert_int_equal(o->used, used);
@@ -81,11 +81,22 @@ static void check_stream(enum line_ends ends, const char *stream, size_t len, co
 }
 
 /* The stream ends with the message; after is what follows it. */
+static void check_ends(
+	enum line_ends ends, struct slice stream, struct slice after, struct slice message)
+{
+	uint8_t all[200];
+
+	assert_true(stream.len + after.len <= sizeof all);
+	memcpy(all, stream.data, stream.len);
+	memcpy(all + stream.len, after.data, after.len);
+	check_stream(ends, slice_of(all, stream.len + after.len), message, stream.len);
+}
+
+/* A slice of a literal, which may hold NUL. */
+#define BYTES(text) slice_of((text), sizeof(text) - 1)
 #define ENDS(ends, stream, after, message)                                                         \
-	check_stream(ends, stream after, sizeof stream after - 1, message, sizeof message - 1,     \
-		sizeof stream - 1)
-#define GOES_ON(ends, stream, message)                                                             \
-	check_stream(ends, stream, sizeof stream - 1, message, sizeof message - 1, 0)
+	check_ends((ends), BYTES(stream), BYTES(after), BYTES(message))
+#define GOES_ON(ends, stream, message) check_stream((ends), BYTES(stream), BYTES(message), 0)
 
 static void a_dot_alone_between_crlfs_ends_the_message(void **state)
 {
