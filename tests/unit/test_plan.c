@@ -373,12 +373,14 @@ static void without_sizes_a_large_one_hides_no_new_one(void **state)
 {
 	static const struct mail mail[] = {{1, "x", MAX + 1}, {2, "x", 50}};
 	static const struct row rows[] = {KEPT("x", SIZE_UNKNOWN, 1)};
+	static const struct mail unknown[] = {{1, "x", MAX + 1}, {2, "x", SIZE_UNKNOWN}};
 	static const struct row then[] = {
 		KEPT("x", SIZE_UNKNOWN, 1), REFUSED("x", MAX + 1, REFUSAL_TOO_LARGE, 1, NOW + 1)};
 
 	(void)state;
 	/* Which of the two is kept is not known, so that the small one is fetched. */
 	CHECK(mail, rows, SIZES_COMPARED, "1:large 2:again/A | fetch 2 | large 1 | 2=1+0+1 -0");
+	CHECK(unknown, rows, SIZES_COMPARED, "1:large 2:again/A | fetch 2 | large 1 | 2=1+0+1 -0");
 	CHECK(mail, then, SIZES_COMPARED, "1:refused 2:kept | 2=1+0+1 -0");
 }
 

@@ -577,6 +577,38 @@ static void thousands_of_messages_in_flight_come_in_order(void **state)
 	teardown(&s);
 }
 
+/* The n-th line of a listing, or the status line before it. */
+static int put_line(char *to, uint32_t n)
+{
+	return n == 0 ? snprintf(to, 24, "+OK\r\n") : snprintf(to, 24, "%u uidl-%u\r\n", n, n);
+}
+
+static void a_line_cut_by_a_full_buffer_is_whole_again(void **state)
+{
+	enum { LINES = 60000 };
+	struct session s;
+	char *input = malloc(LINES * 24 + 24), line[40];
+	size_t len = (size_t)put_line(input, 0);
+
+	(void)state;
+	assert_non_null(input);
+	for (uint32_t i = 1; i <= LINES; i++)
+		len += (size_t)put_line(input + len, i);
+	setup(&s, LINE_ENDS_CRLF);
+	command(&s, POP3_UIDL, 0);
+	send_all(&s);
+	receive(&s, input, len, SIZE_MAX);
+	assert_int_equal(s.last, 0);
+	const char *log = log_of(&s);
+	for (uint32_t i = 1; i <= LINES; i++) {
+		log = strchr(log, '\n') + 1;
+		int n = snprintf(line, sizeof line, "line UIDL 0 '%u uidl-%u'\n", i, i);
+		assert_memory_equal(log, line, (size_t)n);
+	}
+	teardown(&s);
+	free(input);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -598,6 +630,7 @@ int main(void)
 		TEST(lf_alone_is_enough_where_that_was_chosen),
 		TEST(extended_codes_are_set_apart),
 		TEST(stat_gives_two_numbers),
+		TEST(a_line_cut_by_a_full_buffer_is_whole_again),
 		TEST(thousands_of_messages_in_flight_come_in_order),
 	};
 

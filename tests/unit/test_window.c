@@ -101,6 +101,22 @@ static void it_grows_while_the_round_trip_matters(void **state)
 	assert_true(fetch(&w, 2000, 1000, 40000, 20) < 5 * 40000);
 }
 
+static void a_round_of_larger_messages_is_no_reason_to_stop(void **state)
+{
+	struct window w;
+
+	(void)state;
+	window_init(&w, WINDOW_PIPELINED);
+	for (int i = 0; i < WINDOW_START * 3; i++)
+		window_sent(&w, i < WINDOW_START ? 10 : 1000, 0);
+	for (int i = 0; i < WINDOW_START; i++)
+		window_done(&w, 10, 1000000);
+	assert_int_equal(w.size, 2 * WINDOW_START);
+	for (int i = 0; i < WINDOW_START * 2; i++)
+		window_done(&w, 1000, 4000000);
+	assert_int_equal(w.size, 4 * WINDOW_START);
+}
+
 static void it_stops_growing_where_that_does_not_help(void **state)
 {
 	struct window w;
@@ -122,6 +138,7 @@ int main(void)
 		TEST(it_refills_below_three_quarters),
 		TEST(announced_octets_are_bounded_but_for_one_message),
 		TEST(it_grows_while_the_round_trip_matters),
+		TEST(a_round_of_larger_messages_is_no_reason_to_stop),
 		TEST(it_stops_growing_where_that_does_not_help),
 	};
 
