@@ -83,11 +83,11 @@ int catalog_next_segment(
 
 /* A table that lives with the connection, on disk, so that memory stays flat. */
 int catalog_begin_places(struct catalog *c, struct fault *f) MUST_CHECK;
-/* The first place of a digest counts. */
+/* The first place of a digest counts. frames_end: of the frame in which the entry ends. */
 int catalog_put_place(struct catalog *c, const struct digest *d, const struct location *at,
-	uint64_t size, struct fault *f) MUST_CHECK;
+	uint64_t frames_end, struct fault *f) MUST_CHECK;
 int catalog_get_place(struct catalog *c, const struct digest *d, struct location *ret,
-	uint64_t *ret_size, struct fault *f) MUST_CHECK;
+	uint64_t *ret_frames_end, struct fault *f) MUST_CHECK;
 /* Whether a digest is one of the catalog's messages and lies at this place: 0, else CATALOG_NONE.
  */
 int catalog_lies_at(struct catalog *c, const struct digest *d, const struct location *at,

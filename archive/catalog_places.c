@@ -85,7 +85,7 @@ int catalog_begin_places(struct catalog *c, struct fault *f)
 {
 	static const char text[] = "DROP TABLE IF EXISTS temp.place;"
 				   "CREATE TEMP TABLE place (digest BLOB PRIMARY KEY, segment, "
-				   "frame_offset, entry_offset, size) WITHOUT ROWID";
+				   "frame_offset, entry_offset, frames_end) WITHOUT ROWID";
 
 	if (sqlite3_exec(catalog_handle(c), text, NULL, NULL, NULL) != SQLITE_OK)
 		return fault_set(f, FAULT_SYSTEM, SCOPE_ARCHIVE, 0, "SQLite's temporary table: %s",
@@ -104,11 +104,11 @@ static sqlite3_stmt *prepare_place(struct catalog *c, const char *text, struct f
 }
 
 int catalog_put_place(struct catalog *c, const struct digest *d, const struct location *at,
-	uint64_t size, struct fault *f)
+	uint64_t frames_end, struct fault *f)
 {
 	sqlite3_stmt *s = prepare_place(c,
 		"INSERT OR IGNORE INTO temp.place (digest, segment, frame_offset, entry_offset, "
-		"size) "
+		"frames_end) "
 		"VALUES (?1, ?2, ?3, ?4, ?5)",
 		f);
 
@@ -118,17 +118,18 @@ int catalog_put_place(struct catalog *c, const struct digest *d, const struct lo
 	bind_number(s, 2, at->segment);
 	bind_number(s, 3, at->frame_offset);
 	bind_number(s, 4, at->entry_offset);
-	bind_number(s, 5, size);
+	bind_number(s, 5, frames_end);
 	int r = catalog_run(c, s, f);
 	(void)sqlite3_finalize(s);
 	return r;
 }
 
 int catalog_get_place(struct catalog *c, const struct digest *d, struct location *ret,
-	uint64_t *ret_size, struct fault *f)
+	uint64_t *ret_frames_end, struct fault *f)
 {
 	sqlite3_stmt *s = prepare_place(c,
-		"SELECT segment, frame_offset, entry_offset, size FROM temp.place WHERE digest = "
+		"SELECT segment, frame_offset, entry_offset, frames_end FROM temp.place WHERE "
+		"digest = "
 		"?1",
 		f);
 
@@ -139,7 +140,7 @@ int catalog_get_place(struct catalog *c, const struct digest *d, struct location
 	if (r > 0) {
 		*ret = (struct location){
 			column_number(s, 0), column_number(s, 1), column_number(s, 2)};
-		*ret_size = column_number(s, 3);
+		*ret_frames_end = column_number(s, 3);
 	}
 	(void)sqlite3_finalize(s);
 	return r < 0 ? -1 : r > 0 ? 0 : CATALOG_NONE;

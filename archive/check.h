@@ -34,10 +34,11 @@ struct verify *verify_close(struct verify *v);
 void verify_closep(struct verify **v);
 
 /* Makes catalog.db again from ledger and segments, under the lock, and puts it in place whole.
- * ledger_lines, messages: what was read; missing: messages of the ledger that no segment holds
- * whole (then the catalog is made all the same, and verify names them). progress may be NULL. */
+ * ledger_lines, messages: what was read; passed_over: lines too damaged to be used; missing:
+ * messages of the ledger that no segment holds whole (then the catalog is made all the same, and
+ * verify names them). progress may be NULL. */
 struct rebuild_sums {
-	uint64_t ledger_lines, messages, missing;
+	uint64_t ledger_lines, messages, missing, passed_over;
 };
 typedef void rebuild_progress(void *context, uint64_t done_bytes, uint64_t all_bytes);
 int store_rebuild(const char *folder, const char *cache_dir, rebuild_progress *progress,

@@ -15,7 +15,11 @@
 
 /* Name of segment `number` in segments/. */
 enum { SEGMENT_NAME = 48 };
-enum segment_state { SEGMENT_OPEN = 1, SEGMENT_SEALED = 2 };
+enum segment_state {
+	SEGMENT_OPEN = 1,
+	SEGMENT_SEALED = 2,
+	SEGMENT_CLOSED = 3 /* named as an open one, but nothing is appended: a write to it failed */
+};
 void segment_name(uint64_t number, enum segment_state state, char ret[static SEGMENT_NAME]);
 /* SEGMENT_OTHER: not a segment's name. */
 enum { SEGMENT_OTHER = 1 };

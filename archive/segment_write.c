@@ -39,7 +39,7 @@ struct segment_writer {
 void segment_name(uint64_t number, enum segment_state state, char ret[static SEGMENT_NAME])
 {
 	(void)snprintf(ret, SEGMENT_NAME, "%06" PRIu64 "%s.tar.zst", number,
-		state == SEGMENT_OPEN ? ".open" : "");
+		state == SEGMENT_SEALED ? "" : ".open");
 }
 
 int segment_parse_name(const char *name, uint64_t *ret_number, enum segment_state *ret_state)

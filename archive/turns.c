@@ -50,6 +50,11 @@ static int take(int fd, enum turn turn, int64_t deadline, struct fault *f)
 	}
 }
 
+int turn_wait(int lock_fd, enum turn turn, int64_t wait_ms, struct fault *f)
+{
+	return take(lock_fd, turn, monotonic_ms() + wait_ms, f);
+}
+
 int turns_take_commit(int lock_fd, int64_t wait_ms, struct fault *f)
 {
 	int64_t deadline = monotonic_ms() + wait_ms;

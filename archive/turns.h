@@ -11,6 +11,7 @@ enum turn {
 	TURN_QUEUE = 0,	      /* waiting for TURN_COMMIT, in order: see turns_take_commit() */
 	TURN_COMMIT = 1,      /* ledger, open segments, catalog */
 	TURN_MAINTENANCE = 2, /* one job that rewrites segments or databases */
+	TURN_REGISTER = 3,    /* giving numbers to maildrops; taken before QUEUE */
 	TURN_MAILDROPS = 1024 /* + number: one process on a maildrop */
 };
 
@@ -18,6 +19,9 @@ enum turn {
  * that commits in a loop starves the others; here the next one already holds QUEUE when COMMIT
  * becomes free. FAULT_BUSY after wait_ms. */
 int turns_take_commit(int lock_fd, int64_t wait_ms, struct fault *f) MUST_CHECK;
+
+/* Any one turn, as above. */
+int turn_wait(int lock_fd, enum turn turn, int64_t wait_ms, struct fault *f) MUST_CHECK;
 
 /* TURN_TAKEN when another open file holds it. */
 enum { TURN_TAKEN = 1 };

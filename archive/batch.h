@@ -1,4 +1,4 @@
-/* What is committed together. A group is collected without any lock; store_commit() makes it
+/* What is committed together. A batch is collected without any lock; store_commit() makes it
  * durable as a whole and only then returns: until then nothing of it happened. */
 #pragma once
 
@@ -8,7 +8,8 @@
 enum item_kind {
 	ITEM_MESSAGE, /* bytes that came under a UIDL */
 	ITEM_REFUSAL, /* a UIDL that could not be archived */
-	ITEM_LISTING  /* what a complete listing showed, or the sums at the end of a poll */
+	ITEM_LISTING, /* what a complete listing showed, or the sums at the end of a poll */
+	ITEM_ACCOUNT  /* a maildrop's name, server and user: for store_maildrop() */
 };
 
 enum item_outcome {
@@ -38,6 +39,7 @@ struct item {
 
 	/* REFUSAL */
 	enum refusal reason;
+	uint32_t tries; /* with this one */
 	char text[256]; /* what the server said, escaped; may be empty */
 
 	/* LISTING */
@@ -45,6 +47,9 @@ struct item {
 	bool complete;				/* this ends a poll: the time is noted */
 	struct listed_uidl *pending, *vanished; /* arrays, owned */
 	size_t pending_n, vanished_n;
+
+	/* ACCOUNT */
+	struct buffer name, server, user;
 
 	/* For the caller */
 	uint64_t cookie;	   /* untouched */
@@ -58,25 +63,25 @@ struct item *item_free(struct item *i);
 void item_freep(struct item **i);
 
 /* Embedded; a list in order of arrival, and what it weighs. */
-struct group {
+struct batch {
 	struct item *first, **end;
 	size_t items;
 	uint64_t bytes; /* of mail */
 	int64_t oldest; /* monotonic_ms() of the first item */
 };
 
-void group_init(struct group *g);
+void batch_init(struct batch *g);
 /* Frees what is in it. */
-void group_deinit(struct group *g);
+void batch_deinit(struct batch *g);
 /* Takes ownership. */
-void group_add(struct group *g, struct item *i);
+void batch_add(struct batch *g, struct item *i);
 /* The first one, owned by the caller now; NULL when empty. */
-struct item *group_take(struct group *g);
+struct item *batch_take(struct batch *g);
 /* Full by bytes, by items or by time (limits.h). */
-bool group_is_due(const struct group *g, int64_t now_ms);
+bool batch_is_due(const struct batch *g, int64_t now_ms);
 
 /* All or nothing, durable on return 0, with each item's outcome set. FAULT_WRITE: nothing of the
  * group happened as far as this process can tell; the handle is dead, every later call gives the
  * same fault, and the process should end with exit 74. FAULT_BUSY: not our turn in LIMIT_LOCK_MS;
  * may be tried again. FAULT_DAMAGE: the archive does not fit together. */
-int store_commit(struct store *s, struct group *g, struct fault *f) MUST_CHECK;
+int store_commit(struct store *s, struct batch *g, struct fault *f) MUST_CHECK;

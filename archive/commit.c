@@ -1,0 +1,347 @@
+/* Group commit: the order of durability.
+ *
+ *   1. the group's frames are written behind the segment's committed end     -> fdatasync
+ *   2. the group's lines with their commit line are written behind the
+ *      ledger's committed end                                                -> fdatasync
+ *   3. the catalog's transaction commits (WAL, synchronous=NORMAL)
+ *   4. store_commit() returns: the session may say QUIT
+ *
+ * A new file is synced with its folder. All of it happens under TURN_COMMIT, and the catalog is
+ * where a process learns how far the others came, so that nothing is remembered between two commits
+ * but open files.
+ *
+ * Legal states between the steps, as the next one to take the turn finds them:
+ *
+ *   A  files end where the catalog says                                      nothing to do
+ *   B  segment longer, ledger not: died in 1 or before 2                     the frames never
+ *                                                                            happened: cut
+ *   C  ledger longer, its end without a valid commit line: died in 2         cut both
+ *   D  ledger longer, with valid commit lines: died before 3 was durable     replay
+ *   E  a segment or ledger file without a row in the catalog: died after
+ *      making it                                                             as B, C or D
+ *
+ * B to E are replay.c's work. What is cut is kept aside. */
+#include "archive/handle.h"
+#include "archive/limits.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+/* ---- Segments that are written to
+ * ----------------------------------------------------------------- */
+
+void store_close_writers(struct store *s)
+{
+	for (size_t i = 0; i < s->slots; i++)
+		segment_writer_close(s->slot[i].writer);
+	s->slots = 0;
+}
+
+/* The row of the class's open segment; a new number where there is none. */
+static int choose_segment(
+	struct store *s, const char *class_, struct segment_row *ret, struct fault *f)
+{
+	uint64_t last;
+	int r = catalog_open_segment(s->catalog, class_, ret, f);
+
+	if (r != CATALOG_NONE)
+		return r;
+	if (segments_last(s->segments_fd, &last, f) < 0)
+		return -1;
+	*ret = (struct segment_row){.number = last + 1, .state = SEGMENT_OPEN};
+	(void)snprintf(ret->class_, sizeof ret->class_, "%s", class_);
+	return 0;
+}
+
+static struct writer_slot *find_slot(struct store *s, const char *class_)
+{
+	for (size_t i = 0; i < s->slots; i++) {
+		if (strcmp(s->slot[i].class_, class_) == 0)
+			return &s->slot[i];
+	}
+	return NULL;
+}
+
+int store_segment_writer(
+	struct store *s, const char *class_, struct segment_writer **ret, struct fault *f)
+{
+	struct segment_row row;
+	struct writer_slot *slot = find_slot(s, class_);
+
+	if (choose_segment(s, class_, &row, f) < 0)
+		return -1;
+	if (slot && segment_writer_number(slot->writer) == row.number &&
+		segment_writer_end(slot->writer) == row.length) {
+		*ret = slot->writer;
+		return 0;
+	}
+	if (!slot && s->slots == CLASSES_MAX)
+		store_close_writers(s);
+	if (!slot) {
+		slot = &s->slot[s->slots++];
+		*slot = (struct writer_slot){0};
+		(void)snprintf(slot->class_, sizeof slot->class_, "%s", class_);
+	}
+	slot->writer = segment_writer_close(slot->writer);
+	if (segment_writer_open(s->segments_fd, row.number, row.length, &slot->writer, f) < 0) {
+		s->slot[slot - s->slot] = s->slot[--s->slots];
+		return -1;
+	}
+	*ret = slot->writer;
+	return 0;
+}
+
+/* ---- One group
+ * -------------------------------------------------------------------------------------- */
+
+struct commit {
+	struct store *s;
+	struct ledger_group lines;
+	moment_ms now;
+	/* Writers that this group wrote to, each once. */
+	struct {
+		struct segment_writer *writer;
+		const char *class_;
+	} used[CLASSES_MAX];
+	size_t used_n;
+};
+
+static int add_event(
+	struct commit *c, const struct event *e, const struct location *at, struct fault *f)
+{
+	uint64_t number;
+
+	if (ledger_group_add(&c->lines, e, &number, f) < 0)
+		return -1;
+	return catalog_apply(c->s->catalog, e, number, at, f);
+}
+
+static int writer_for(
+	struct commit *c, const char *class_, struct segment_writer **ret, struct fault *f)
+{
+	for (size_t i = 0; i < c->used_n; i++) {
+		if (strcmp(c->used[i].class_, class_) == 0) {
+			*ret = c->used[i].writer;
+			return 0;
+		}
+	}
+	if (c->used_n == CLASSES_MAX)
+		return fault_set(f, FAULT_LIMIT, SCOPE_ACCOUNT, 0,
+			"more than %d retention classes in one group", CLASSES_MAX);
+	if (store_segment_writer(c->s, class_, ret, f) < 0)
+		return -1;
+	c->used[c->used_n].writer = *ret;
+	c->used[c->used_n++].class_ = class_;
+	return 0;
+}
+
+static int keep(struct commit *c, struct item *i, struct event *e, struct fault *f)
+{
+	struct segment_writer *writer;
+	struct location at;
+	const char *class_ = i->class_ ? i->class_ : "default";
+
+	e->kind = EVENT_KEEP;
+	e->class_ = slice_text(class_);
+	if (writer_for(c, class_, &writer, f) < 0 ||
+		segment_append(writer, i->spool, c->now, &at, f) < 0)
+		return -1;
+	i->outcome = OUTCOME_KEPT;
+	return add_event(c, e, &at, f);
+}
+
+static int commit_message(struct commit *c, struct item *i, struct fault *f)
+{
+	struct event e = {.kind = EVENT_SEE,
+		.t = c->now,
+		.maildrop = i->maildrop,
+		.uidl = buffer_slice(&i->uidl),
+		.digest = *spool_digest(i->spool),
+		.size = spool_size(i->spool),
+		.listed = i->listed_size,
+		.copy = i->copy,
+		.source = slice_text("pop3")};
+
+	i->size = e.size;
+	/* What LIST did not say is taken to be the size, as one who reads the line will. */
+	if (e.listed == SIZE_UNKNOWN)
+		e.listed = e.size;
+	int r = catalog_classify(c->s->catalog, &e, f);
+	if (r < 0)
+		return -1;
+	if (r == CATALOG_NEW)
+		return keep(c, i, &e, f);
+	i->outcome = r == CATALOG_NEW_UIDL ? OUTCOME_SEEN : OUTCOME_KNOWN;
+	if (r != 0)
+		return add_event(c, &e, NULL, f);
+	return catalog_settle(c->s->catalog, i->maildrop, e.uidl, f) < 0 ? -1 : 0;
+}
+
+static int commit_refusal(struct commit *c, struct item *i, struct fault *f)
+{
+	struct event e = {.kind = EVENT_REFUSE,
+		.t = c->now,
+		.maildrop = i->maildrop,
+		.uidl = buffer_slice(&i->uidl),
+		.listed = i->listed_size,
+		.reason = i->reason,
+		.tries = i->tries,
+		.text = slice_text(i->text)};
+
+	return add_event(c, &e, NULL, f);
+}
+
+static bool sums_equal(const struct sums *a, const struct sums *b)
+{
+	return a->listed == b->listed && a->archived == b->archived && a->pending == b->pending &&
+	       a->refused == b->refused && a->vanished == b->vanished;
+}
+
+static int commit_listing(struct commit *c, struct item *i, struct fault *f)
+{
+	struct event e = {.kind = EVENT_VANISH, .t = c->now, .maildrop = i->maildrop};
+	struct catalog *catalog = c->s->catalog;
+	struct sums now;
+
+	for (size_t n = 0; n < i->vanished_n; n++) {
+		e.uidl = buffer_slice(&i->vanished[n].uidl);
+		if (add_event(c, &e, NULL, f) < 0)
+			return -1;
+	}
+	for (size_t n = 0; n < i->pending_n; n++) {
+		const struct listed_uidl *p = &i->pending[n];
+
+		if (catalog_set_pending(
+			    catalog, i->maildrop, buffer_slice(&p->uidl), p->listed_size, f) < 0)
+			return -1;
+	}
+	if (catalog_get_sums(catalog, i->maildrop, &now, f) < 0)
+		return -1;
+	e.kind = EVENT_POLL;
+	e.uidl = slice_of(NULL, 0);
+	e.sums = i->sums;
+	if (!sums_equal(&now, &i->sums) && add_event(c, &e, NULL, f) < 0)
+		return -1;
+	return i->complete ? catalog_set_polled(catalog, i->maildrop, c->now, f) : 0;
+}
+
+static int commit_item(struct commit *c, struct item *i, struct fault *f)
+{
+	switch (i->kind) {
+	case ITEM_MESSAGE:
+		return commit_message(c, i, f);
+	case ITEM_REFUSAL:
+		return commit_refusal(c, i, f);
+	case ITEM_LISTING:
+		return commit_listing(c, i, f);
+	case ITEM_ACCOUNT:
+		return add_event(c,
+			&(struct event){.kind = EVENT_ACCOUNT,
+				.t = c->now,
+				.maildrop = i->maildrop,
+				.name = buffer_slice(&i->name),
+				.server = buffer_slice(&i->server),
+				.user = buffer_slice(&i->user)},
+			NULL, f);
+	}
+	return fault_set(f, FAULT_SYSTEM, SCOPE_ARCHIVE, 0, "item without a kind");
+}
+
+/* Step 1. */
+static int sync_segments(struct commit *c, struct fault *f)
+{
+	for (size_t i = 0; i < c->used_n; i++) {
+		struct segment_row row = {.state = SEGMENT_OPEN};
+
+		if (segment_flush(c->used[i].writer, f) < 0 ||
+			segment_sync(c->used[i].writer, f) < 0)
+			return -1;
+		row.number = segment_writer_number(c->used[i].writer);
+		row.length = segment_writer_end(c->used[i].writer);
+		(void)snprintf(row.class_, sizeof row.class_, "%s", c->used[i].class_);
+		if (catalog_put_segment(c->s->catalog, &row, f) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* Steps 1 to 3, in the catalog's transaction. */
+static int commit_group(struct commit *c, struct batch *g, const struct ledger_at *at,
+	enum ledger_roll roll, struct fault *f)
+{
+	struct store *s = c->s;
+
+	/* A clock that went back is told, and the ledger says what the clock said. */
+	if (at->tree.size > 0 && c->now < at->last)
+		store_notice(s,
+			"the clock is behind the ledger's last line by %" PRId64
+			" seconds; archiving "
+			"dates will be out of order",
+			(at->last - c->now) / 1000);
+	if (ledger_group_begin(&c->lines, s->ledger_fd, at, roll, s->id, c->now, f) < 0)
+		return -1;
+	uint64_t before = c->lines.at.tree.size;
+	for (struct item *i = g->first; i; i = i->next) {
+		if (commit_item(c, i, f) < 0)
+			return -1;
+	}
+	if (c->lines.at.tree.size == before) /* nothing that the ledger tells */
+		return catalog_commit(s->catalog, f);
+	if (sync_segments(c, f) < 0 || ledger_group_write(&c->lines, s->ledger_fd, c->now, f) < 0 ||
+		catalog_set_state(s->catalog, s->id, &c->lines.at, f) < 0)
+		return -1;
+	if (catalog_commit(s->catalog, f) < 0)
+		return -1;
+	if (roll == ROLL_NOW) /* new files have begun: the mark has done its work */
+		(void)unlinkat(s->folder_fd, FILE_WRITE_FAILED, 0);
+	return 0;
+}
+
+/* In the turn: brings the catalog up to date, then commits. */
+static int commit_in_turn(struct store *s, struct batch *g, struct fault *f)
+{
+	struct commit c = {.s = s, .now = moment_now()};
+	struct ledger_at at;
+	bool roll = false;
+
+	if (store_open_catalog(s, f) < 0 || catalog_begin(s->catalog, f) < 0)
+		return -1;
+	if (catalog_get_state(s->catalog, s->id, &at, f) < 0 ||
+		store_replay(s, &at, &roll, f) < 0) {
+		catalog_rollback(s->catalog);
+		return -1;
+	}
+	int r = commit_group(&c, g, &at, roll ? ROLL_NOW : ROLL_WHEN_FULL, f);
+	ledger_group_deinit(&c.lines);
+	if (r < 0) {
+		/* What was appended to a segment must not be taken for its end. */
+		store_close_writers(s);
+		catalog_rollback(s->catalog);
+	}
+	return r;
+}
+
+static void free_spools(struct batch *g)
+{
+	for (struct item *i = g->first; i; i = i->next)
+		i->spool = spool_free(i->spool);
+}
+
+int store_commit(struct store *s, struct batch *g, struct fault *f)
+{
+	if (s->dead.code != FAULT_NONE) {
+		*f = s->dead;
+		return -1;
+	}
+	if (turns_take_commit(s->lock_fd, LIMIT_LOCK_MS, f) < 0)
+		return -1;
+	int r = commit_in_turn(s, g, f);
+	turn_release(s->lock_fd, TURN_COMMIT);
+	if (r == 0) {
+		free_spools(g);
+		g->bytes = 0;
+		return 0;
+	}
+	fault_widen(f, SCOPE_ARCHIVE);
+	return f->code == FAULT_WRITE ? store_die(s, f) : -1;
+}

@@ -1,0 +1,336 @@
+/* Finding messages in the catalog and reading them from segments. */
+#include "archive/find.h"
+
+#include "archive/handle.h"
+#include "archive/limits.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+
+enum { PREFIX_MIN = 4 };
+
+void message_deinit(struct message *m)
+{
+	free(m->account);
+	free(m->class_);
+	*m = (struct message){0};
+}
+
+/* ---- Segment files -------------------------------------------------------------------------- */
+
+static void dir_closep(DIR **dir)
+{
+	if (*dir)
+		(void)closedir(*dir);
+}
+
+int segments_last(int folder_fd, uint64_t *ret, struct fault *f)
+{
+	uint64_t last = 0, number;
+	enum segment_state state;
+	int fd = openat(folder_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir CLEANUP(dir_closep) = fd >= 0 ? fdopendir(fd) : NULL;
+
+	if (!dir) {
+		int error = errno;
+
+		fd_closep(&fd);
+		return fault_errno(f, FAULT_SYSTEM, SCOPE_ARCHIVE, error, "cannot list segments/");
+	}
+	for (struct dirent *e; (e = readdir(dir));) {
+		if (segment_parse_name(e->d_name, &number, &state) == 0 && number > last)
+			last = number;
+	}
+	*ret = last;
+	return 0;
+}
+
+int segment_open_file(struct store *s, uint64_t number, struct fault *f)
+{
+	char name[SEGMENT_NAME];
+
+	segment_name(number, SEGMENT_SEALED, name);
+	int fd = openat(s->segments_fd, name, O_RDONLY | O_CLOEXEC);
+	if (fd >= 0)
+		return fd;
+	segment_name(number, SEGMENT_OPEN, name);
+	fd = openat(s->segments_fd, name, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return fault_errno(f, FAULT_DAMAGE, SCOPE_MESSAGE, errno, "segments/%s", name);
+	return fd;
+}
+
+/* ---- Rows --------------------------------------------------------------------------------------
+ */
+
+static char *name_of(struct store *s, uint64_t maildrop, struct fault *f)
+{
+	sqlite3_stmt *row = catalog_statement(s->catalog, SQL_NAME_OF, f);
+
+	if (!row)
+		return NULL;
+	bind_number(row, 1, maildrop);
+	int r = catalog_step(s->catalog, row, f);
+	char *name = r < 0 ? NULL : strdup(r > 0 ? (const char *)sqlite3_column_text(row, 0) : "?");
+	if (r >= 0 && !name)
+		(void)fault_memory(f);
+	(void)sqlite3_reset(row);
+	return name;
+}
+
+int message_from_row(struct store *s, sqlite3_stmt *row, struct message *ret, struct fault *f)
+{
+	struct slice digest = column_bytes(row, 1);
+	const char *class_ = (const char *)sqlite3_column_text(row, 5);
+
+	if (digest.len != DIGEST_LEN)
+		return fault_set(f, FAULT_DAMAGE, SCOPE_ARCHIVE, 0,
+			"catalog.db does not fit together; run `popkeep rebuild`");
+	struct message m = {.id = column_number(row, 0),
+		.size_bytes = column_number(row, 2),
+		.archived = sqlite3_column_int64(row, 3),
+		.maildrop = column_number(row, 4),
+		.located = sqlite3_column_type(row, 6) != SQLITE_NULL,
+		.at = {column_number(row, 6), column_number(row, 7), column_number(row, 8)}};
+	memcpy(m.digest.byte, digest.data, DIGEST_LEN);
+	m.class_ = strdup(class_ ? class_ : "default");
+	m.account = m.class_ ? name_of(s, m.maildrop, f) : NULL;
+	if (!m.class_ || !m.account) {
+		bool memory = !m.class_;
+
+		message_deinit(&m);
+		return memory ? fault_memory(f) : -1;
+	}
+	*ret = m;
+	return 0;
+}
+
+/* The digests that begin with these hex digits, as a range. False: not hex, or more than
+ * 64 digits. */
+static bool prefix_range(const char *hex, struct digest *ret_low, struct digest *ret_high)
+{
+	size_t len = strlen(hex);
+
+	if (len > DIGEST_HEX)
+		return false;
+	memset(ret_low->byte, 0x00, DIGEST_LEN);
+	memset(ret_high->byte, 0xff, DIGEST_LEN);
+	for (size_t i = 0; i < len; i++) {
+		const char *digits = "0123456789abcdef";
+		char c = hex[i] >= 'A' && hex[i] <= 'F' ? (char)(hex[i] + 'a' - 'A') : hex[i];
+		const char *at = memchr(digits, c, 16);
+
+		if (!at)
+			return false;
+		unsigned shift = i % 2 ? 0 : 4, nibble = (unsigned)(at - digits);
+		uint8_t keep = (uint8_t) ~(0xfu << shift);
+		ret_low->byte[i / 2] = (uint8_t)((ret_low->byte[i / 2] & keep) | nibble << shift);
+		ret_high->byte[i / 2] = (uint8_t)((ret_high->byte[i / 2] & keep) | nibble << shift);
+	}
+	return true;
+}
+
+/* ---- Cursors ------------------------------------------------------------------------------------
+ */
+
+struct find_cursor {
+	struct store *store;
+	sqlite3_stmt *row;
+	struct digest low, high;
+	struct message message;
+};
+
+static int bad_id(struct fault *f)
+{
+	return fault_set(f, FAULT_USAGE, SCOPE_MESSAGE, 0,
+		"a message id is 1 to %d hexadecimal digits", DIGEST_HEX);
+}
+
+static int bind_filter(sqlite3_stmt *s, const struct filter *filter, struct digest *low,
+	struct digest *high, struct fault *f)
+{
+	if (filter->id && !*filter->id)
+		return bad_id(f);
+	if (!prefix_range(filter->id ? filter->id : "", low, high))
+		return bad_id(f);
+	bind_number(s, 1, INT64_MAX);
+	bind_number(s, 2, filter->min_size > INT64_MAX ? INT64_MAX : filter->min_size);
+	bind_number(s, 3,
+		filter->max_size && filter->max_size < INT64_MAX ? filter->max_size : INT64_MAX);
+	bind_number(s, 4, (uint64_t)(filter->since ? filter->since : INT64_MIN));
+	bind_number(s, 5, (uint64_t)(filter->before ? filter->before : INT64_MAX));
+	bind_bytes(s, 6, slice_of(low->byte, DIGEST_LEN));
+	bind_bytes(s, 7, slice_of(high->byte, DIGEST_LEN));
+	if (filter->account)
+		bind_text(s, 8, slice_text(filter->account));
+	return 0;
+}
+
+int find_open(
+	struct store *s, const struct filter *filter, struct find_cursor **ret, struct fault *f)
+{
+	struct find_cursor *c CLEANUP(find_closep) = calloc(1, sizeof *c);
+
+	if (!c)
+		return fault_memory(f);
+	c->store = s;
+	if (store_open_catalog(s, f) < 0)
+		return -1;
+	c->row = catalog_cursor(s->catalog, SQL_FIND_MESSAGES, f);
+	if (!c->row || bind_filter(c->row, filter, &c->low, &c->high, f) < 0)
+		return -1;
+	bind_number(c->row, 9, filter->limit ? filter->limit : UINT64_MAX); /* -1: no limit */
+	*ret = TAKE(c);
+	return 0;
+}
+
+int find_next(struct find_cursor *c, struct message *ret, struct fault *f)
+{
+	int r = catalog_step(c->store->catalog, c->row, f);
+
+	message_deinit(&c->message);
+	if (r <= 0)
+		return r;
+	if (message_from_row(c->store, c->row, &c->message, f) < 0)
+		return -1;
+	*ret = c->message;
+	return FIND_ROW;
+}
+
+struct find_cursor *find_close(struct find_cursor *c)
+{
+	if (!c)
+		return NULL;
+	(void)sqlite3_finalize(c->row);
+	message_deinit(&c->message);
+	free(c);
+	return NULL;
+}
+
+void find_closep(struct find_cursor **c)
+{
+	*c = find_close(*c);
+}
+
+int find_count(struct store *s, const struct filter *filter, uint64_t *ret_messages,
+	uint64_t *ret_bytes, struct fault *f)
+{
+	struct digest low, high;
+
+	if (store_open_catalog(s, f) < 0)
+		return -1;
+	sqlite3_stmt *row = catalog_statement(s->catalog, SQL_COUNT_MESSAGES, f);
+	if (!row || bind_filter(row, filter, &low, &high, f) < 0)
+		return -1;
+	int r = catalog_step(s->catalog, row, f);
+	if (r > 0) {
+		*ret_messages = column_number(row, 0);
+		*ret_bytes = (uint64_t)sqlite3_column_double(row, 1);
+	}
+	(void)sqlite3_reset(row);
+	return r > 0 ? 0 : -1;
+}
+
+int find_one(struct store *s, const char *hex, struct message *ret, struct fault *f)
+{
+	struct digest low, high;
+	struct message m CLEANUP(message_deinit) = {0};
+
+	if (strlen(hex) < PREFIX_MIN || !prefix_range(hex, &low, &high))
+		return fault_set(f, FAULT_USAGE, SCOPE_MESSAGE, 0,
+			"a message id is %d to %d hexadecimal digits", PREFIX_MIN, DIGEST_HEX);
+	if (store_open_catalog(s, f) < 0)
+		return -1;
+	sqlite3_stmt *row = catalog_statement(s->catalog, SQL_FIND_PREFIX, f);
+	if (!row)
+		return -1;
+	bind_bytes(row, 1, slice_of(low.byte, DIGEST_LEN));
+	bind_bytes(row, 2, slice_of(high.byte, DIGEST_LEN));
+	int r = catalog_step(s->catalog, row, f);
+	if (r == 0)
+		return fault_set(f, FAULT_MISSING, SCOPE_MESSAGE, 0,
+			"no message has an id that begins with %s", hex);
+	if (r < 0 || message_from_row(s, row, &m, f) < 0)
+		return -1;
+	r = catalog_step(s->catalog, row, f);
+	(void)sqlite3_reset(row);
+	if (r != 0)
+		return r < 0 ? -1 : FIND_AMBIGUOUS;
+	*ret = m;
+	m = (struct message){0};
+	return 0;
+}
+
+/* ---- Accounts of a message
+ * ----------------------------------------------------------------------- */
+
+void names_free(char **names)
+{
+	for (char **n = names; n && *n; n++)
+		free(*n);
+	free(names);
+}
+
+static int add_name(char ***names, size_t *n, const char *name, struct fault *f)
+{
+	for (size_t i = 0; i < *n; i++) {
+		if (strcmp((*names)[i], name) == 0)
+			return 0;
+	}
+	char **grown = realloc(*names, (*n + 2) * sizeof *grown);
+	if (!grown)
+		return fault_memory(f);
+	*names = grown;
+	grown[*n] = strdup(name);
+	grown[*n + 1] = NULL;
+	if (!grown[*n])
+		return fault_memory(f);
+	(*n)++;
+	return 0;
+}
+
+int find_accounts(struct store *s, const struct message *m, char ***ret, struct fault *f)
+{
+	char **names = NULL;
+	size_t n = 0;
+	int r = add_name(&names, &n, m->account, f);
+	sqlite3_stmt *row = r < 0 ? NULL : catalog_statement(s->catalog, SQL_ALSO_NAMES, f);
+
+	if (!row) {
+		names_free(names);
+		return -1;
+	}
+	bind_number(row, 1, m->id);
+	while ((r = catalog_step(s->catalog, row, f)) > 0) {
+		if (add_name(&names, &n, (const char *)sqlite3_column_text(row, 0), f) < 0) {
+			r = -1;
+			break;
+		}
+	}
+	(void)sqlite3_reset(row);
+	if (r < 0) {
+		names_free(names);
+		return -1;
+	}
+	*ret = names;
+	return 0;
+}
+
+int store_totals(struct store *s, struct store_totals *ret, struct fault *f)
+{
+	if (store_open_catalog(s, f) < 0)
+		return -1;
+	sqlite3_stmt *row = catalog_statement(s->catalog, SQL_TOTALS, f);
+	if (!row)
+		return -1;
+	int r = catalog_step(s->catalog, row, f);
+	if (r > 0)
+		*ret = (struct store_totals){column_number(row, 0),
+			(uint64_t)sqlite3_column_double(row, 1), column_number(row, 2),
+			(uint64_t)sqlite3_column_double(row, 3)};
+	(void)sqlite3_reset(row);
+	return r > 0 ? 0 : -1;
+}

@@ -1,0 +1,76 @@
+/* What is behind struct store. Inside archive/ only. */
+#pragma once
+
+#include "archive/batch.h"
+#include "archive/catalog.h"
+#include "archive/ledger.h"
+#include "archive/turns.h"
+
+enum { ARCHIVE_ID = 33 }; /* 32 hex digits and NUL */
+
+struct writer_slot {
+	char class_[65];
+	struct segment_writer *writer;
+};
+
+enum { CLASSES_MAX = 16 }; /* retention classes with an open segment at once in one process */
+
+struct store {
+	char *folder, *catalog_path;
+	enum store_mode mode;
+	char id[ARCHIVE_ID];
+	int folder_fd, ledger_fd, segments_fd, lock_fd;
+	struct catalog *catalog;
+	uint64_t catalog_inode; /* rebuild puts another file in its place */
+	struct writer_slot slot[CLASSES_MAX];
+	size_t slots;
+	struct fault dead; /* code not NONE: a write failed, nothing more is written */
+	char **notice;	   /* oldest first */
+	size_t notices;
+};
+
+/* The files of an archive. */
+#define FILE_POPKEEP	  "POPKEEP"
+#define FILE_LOCK	  "lock"
+#define FILE_CATALOG	  "catalog.db"
+#define FILE_WRITE_FAILED "write-failed"
+#define FOLDER_LEDGER	  "ledger"
+#define FOLDER_SEGMENTS	  "segments"
+#define FOLDER_SEARCH	  "search"
+#define FOLDER_ASIDE	  "aside"
+
+/* Opens folders, POPKEEP and the lock; no catalog. */
+int store_open_folders(const char *folder, const char *cache_dir, enum store_mode mode,
+	struct store **ret, struct fault *f) MUST_CHECK;
+/* Opens, or opens again where another file took its name, the catalog. */
+int store_open_catalog(struct store *s, struct fault *f) MUST_CHECK;
+void store_notice(struct store *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* A write failed: remembers it and leaves the mark that makes the next writer begin new files.
+ * Yields -1. */
+int store_die(struct store *s, const struct fault *f);
+
+/* The writer of a class's open segment at its committed end, made where there is none. */
+int store_segment_writer(struct store *s, const char *class_, struct segment_writer **ret,
+	struct fault *f) MUST_CHECK;
+void store_close_writers(struct store *s);
+
+/* Under TURN_COMMIT, in a catalog transaction: makes files and catalog agree after a crash; see
+ * replay.c. at: what the catalog says, moved to what the ledger says. *ret_roll: the last write
+ * failed: begin new files. */
+int store_replay(struct store *s, struct ledger_at *at, bool *ret_roll, struct fault *f) MUST_CHECK;
+
+/* Highest number of a segment file; 0 when there is none. */
+int segments_last(int folder_fd, uint64_t *ret, struct fault *f) MUST_CHECK;
+
+/* Moves bytes from `offset` to the end of a file into aside/, then cuts the file there and syncs
+ * it. what: "ledger-000001", for the name. Says so in a notice. */
+int aside_cut(
+	struct store *s, int fd, const char *what, uint64_t offset, struct fault *f) MUST_CHECK;
+
+/* A row of the columns that FIND_MESSAGES and its like select. Borrows nothing; owns account and
+ * class_. */
+int message_from_row(
+	struct store *s, sqlite3_stmt *row, struct message *ret, struct fault *f) MUST_CHECK;
+/* For reading: open or sealed, whichever there is. -1 with *f. */
+int segment_open_file(struct store *s, uint64_t number, struct fault *f);

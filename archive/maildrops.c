@@ -1,0 +1,164 @@
+#include "archive/handle.h"
+#include "archive/limits.h"
+
+void maildrop_deinit(struct maildrop *m)
+{
+	free(m->name);
+	free(m->server);
+	free(m->user);
+	*m = (struct maildrop){0};
+}
+
+void maildrops_free(struct maildrop *all, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		maildrop_deinit(&all[i]);
+	free(all);
+}
+
+static int maildrop_from_row(sqlite3_stmt *row, struct maildrop *ret, struct fault *f)
+{
+	struct maildrop m = {
+		.number = column_number(row, 0),
+		.name = strdup((const char *)sqlite3_column_text(row, 1)),
+		.server = strdup((const char *)sqlite3_column_text(row, 2)),
+		.user = strdup((const char *)sqlite3_column_text(row, 3)),
+		.sums = {column_number(row, 4), column_number(row, 5), column_number(row, 6),
+			column_number(row, 7), column_number(row, 8)},
+		.polled = sqlite3_column_int64(row, 9),
+		.sizes_unreliable = column_number(row, 10) != 0,
+	};
+
+	if (!m.name || !m.server || !m.user) {
+		maildrop_deinit(&m);
+		return fault_memory(f);
+	}
+	*ret = m;
+	return 0;
+}
+
+static int find_maildrop(struct store *s, const char *server, const char *user,
+	struct maildrop *ret, struct fault *f)
+{
+	sqlite3_stmt *row = catalog_statement(s->catalog, SQL_FIND_MAILDROP, f);
+
+	if (!row)
+		return -1;
+	bind_text(row, 1, slice_text(server));
+	bind_text(row, 2, slice_text(user));
+	int r = catalog_step(s->catalog, row, f);
+	if (r > 0)
+		r = maildrop_from_row(row, ret, f) < 0 ? -1 : 1;
+	(void)sqlite3_reset(row);
+	return r < 0 ? -1 : r > 0 ? 0 : CATALOG_NONE;
+}
+
+static int one_number(struct store *s, enum catalog_statement which, const char *name,
+	uint64_t *ret, struct fault *f)
+{
+	sqlite3_stmt *row = catalog_statement(s->catalog, which, f);
+
+	if (!row)
+		return -1;
+	if (name)
+		bind_text(row, 1, slice_text(name));
+	int r = catalog_step(s->catalog, row, f);
+	*ret = r > 0 ? column_number(row, 0) : 0;
+	(void)sqlite3_reset(row);
+	return r < 0 ? -1 : 0;
+}
+
+static int register_maildrop(struct store *s, uint64_t number, const char *name, const char *server,
+	const char *user, struct fault *f)
+{
+	struct batch g CLEANUP(batch_deinit);
+	struct item *i CLEANUP(item_freep) = NULL;
+
+	batch_init(&g);
+	i = item_new(ITEM_ACCOUNT, number, f);
+	if (!i)
+		return -1;
+	i->name = i->server = i->user = buffer_make(LIMIT_LEDGER_LINE);
+	if (buffer_append_text(&i->name, name, f) < 0 ||
+		buffer_append_text(&i->server, server, f) < 0 ||
+		buffer_append_text(&i->user, user, f) < 0)
+		return -1;
+	batch_add(&g, TAKE(i));
+	return store_commit(s, &g, f);
+}
+
+/* Finds it, or makes it the next number's. */
+static int find_or_register(struct store *s, const char *name, const char *server, const char *user,
+	struct maildrop *ret, struct fault *f)
+{
+	struct maildrop m CLEANUP(maildrop_deinit) = {0};
+	uint64_t number, namesake;
+	int r = find_maildrop(s, server, user, &m, f);
+
+	if (r == 0 && strcmp(m.name, name) == 0) {
+		*ret = m;
+		m = (struct maildrop){0};
+		return MAILDROP_KNOWN;
+	}
+	if (r < 0 || one_number(s, SQL_NAME_IN_USE, name, &namesake, f) < 0 ||
+		one_number(s, SQL_LAST_MAILDROP, NULL, &number, f) < 0)
+		return -1;
+	int outcome = r == 0 ? MAILDROP_RENAMED : namesake > 0 ? MAILDROP_REPLACED : MAILDROP_NEW;
+	number = r == 0 ? m.number : number + 1;
+	if (register_maildrop(s, number, name, server, user, f) < 0)
+		return -1;
+	if (find_maildrop(s, server, user, ret, f) != 0)
+		return fault_set(f, FAULT_DAMAGE, SCOPE_ARCHIVE, 0,
+			"catalog.db lost a maildrop; run `popkeep rebuild`");
+	return outcome;
+}
+
+int store_maildrop(struct store *s, const char *name, const char *server, const char *user,
+	struct maildrop *ret, struct fault *f)
+{
+	/* Two processes must not give one number to two maildrops. */
+	if (turn_wait(s->lock_fd, TURN_REGISTER, LIMIT_LOCK_MS, f) < 0)
+		return -1;
+	int outcome = find_or_register(s, name, server, user, ret, f);
+	turn_release(s->lock_fd, TURN_REGISTER);
+	return outcome;
+}
+
+int store_maildrops(struct store *s, struct maildrop **ret, size_t *ret_n, struct fault *f)
+{
+	struct maildrop *all = NULL;
+	size_t n = 0, size = 0;
+	int r;
+
+	for (uint64_t number = 0;; number = all[n - 1].number) {
+		sqlite3_stmt *row = catalog_statement(s->catalog, SQL_NEXT_MAILDROP, f);
+
+		if (!row)
+			goto failed;
+		bind_number(row, 1, number);
+		r = catalog_step(s->catalog, row, f);
+		if (r <= 0)
+			break;
+		if (n == size) {
+			size = size ? size * 2 : 16;
+			struct maildrop *grown = realloc(all, size * sizeof *grown);
+
+			if (!grown) {
+				(void)fault_memory(f);
+				goto failed;
+			}
+			all = grown;
+		}
+		if (maildrop_from_row(row, &all[n], f) < 0)
+			goto failed;
+		n++;
+	}
+	if (r < 0)
+		goto failed;
+	*ret = all;
+	*ret_n = n;
+	return 0;
+failed:
+	maildrops_free(all, n);
+	return -1;
+}

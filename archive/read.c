@@ -1,0 +1,137 @@
+/* Reading one message: where the catalog says, checked against its digest. */
+#include "archive/handle.h"
+#include "archive/limits.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+enum { SHOWN_DIGITS = 12 };
+
+struct reading {
+	struct hasher *hasher;
+	uint64_t given;
+	message_sink *sink;
+	void *context;
+};
+
+static int digest_and_pass(void *context, struct slice bytes, struct fault *f)
+{
+	struct reading *r = context;
+
+	hasher_add(r->hasher, bytes.data, bytes.len);
+	r->given += bytes.len;
+	return r->sink ? r->sink(r->context, bytes, f) : 0;
+}
+
+static int damaged(const struct message *m, struct fault *f)
+{
+	char hex[DIGEST_HEX + 1];
+
+	digest_hex(&m->digest, hex);
+	hex[SHOWN_DIGITS] = '\0';
+	f->code = FAULT_DAMAGE;
+	if (!m->located)
+		return fault_prefix(f, "message %s is lost", hex);
+	return fault_prefix(f,
+		"message %s is damaged: segment %06" PRIu64 ", frame at byte %" PRIu64, hex,
+		m->at.segment, m->at.frame_offset);
+}
+
+/* The place may have changed since the row was read. */
+static int look_again(struct store *s, struct message *m, bool *ret_moved, struct fault *f)
+{
+	struct message now CLEANUP(message_deinit) = {0};
+
+	if (store_open_catalog(s, f) < 0)
+		return -1;
+	sqlite3_stmt *row = catalog_statement(s->catalog, SQL_MESSAGE_BY_ID, f);
+	if (!row)
+		return -1;
+	bind_number(row, 1, m->id);
+	int r = catalog_step(s->catalog, row, f);
+	if (r > 0 && message_from_row(s, row, &now, f) < 0)
+		r = -1;
+	(void)sqlite3_reset(row);
+	*ret_moved = r > 0 && now.located &&
+		     (!m->located || memcmp(&now.at, &m->at, sizeof now.at) != 0);
+	if (*ret_moved) {
+		m->at = now.at;
+		m->located = true;
+	}
+	return r < 0 ? -1 : 0;
+}
+
+/* 0, or ENTRY_OTHER with *f saying why. */
+static int read_once(struct store *s, const struct message *m, uint64_t limit, message_sink *sink,
+	void *context, struct fault *f)
+{
+	if (!m->located) {
+		fault_record(f, FAULT_DAMAGE, SCOPE_MESSAGE, 0, "it is in no segment");
+		return ENTRY_OTHER;
+	}
+	int fd CLEANUP(fd_closep) = segment_open_file(s, m->at.segment, f);
+	if (fd < 0)
+		return ENTRY_OTHER;
+	return segment_read_entry(fd, &m->at, &m->digest, m->size_bytes, limit, sink, context, f);
+}
+
+int message_read(struct store *s, const struct message *m, message_sink *sink, void *context,
+	struct fault *f)
+{
+	struct hasher *hasher CLEANUP(hasher_freep) = NULL;
+	struct message at = *m; /* borrows the names */
+	struct digest found;
+	bool moved = false;
+
+	if (hasher_new(&hasher, f) < 0)
+		return -1;
+	struct reading reading = {.hasher = hasher, .sink = sink, .context = context};
+	int r = read_once(s, &at, UINT64_MAX, digest_and_pass, &reading, f);
+	if (r == ENTRY_OTHER && reading.given == 0) {
+		struct fault why = *f;
+
+		if (look_again(s, &at, &moved, f) < 0)
+			return -1;
+		*f = why;
+		if (moved)
+			r = read_once(s, &at, UINT64_MAX, digest_and_pass, &reading, f);
+	}
+	if (r < 0)
+		return -1;
+	hasher_end(hasher, &found);
+	if (r == 0 && digest_compare(&found, &m->digest) == 0)
+		return 0;
+	if (r == 0)
+		fault_record(f, FAULT_DAMAGE, SCOPE_MESSAGE, 0, "its bytes have another digest");
+	return damaged(&at, f);
+}
+
+int message_check(struct store *s, const struct message *m, struct fault *f)
+{
+	return message_read(s, m, NULL, NULL, f);
+}
+
+static int append(void *context, struct slice bytes, struct fault *f)
+{
+	return buffer_append(context, bytes.data, bytes.len, f);
+}
+
+int message_peek(
+	struct store *s, const struct message *m, size_t limit, struct buffer *to, struct fault *f)
+{
+	struct message at = *m;
+	bool moved;
+
+	buffer_clear(to);
+	int r = read_once(s, &at, limit, append, to, f);
+	if (r == ENTRY_OTHER && to->len == 0) {
+		struct fault why = *f;
+
+		if (look_again(s, &at, &moved, f) < 0)
+			return -1;
+		*f = why;
+		if (moved)
+			r = read_once(s, &at, limit, append, to, f);
+	}
+	return r > 0 ? damaged(&at, f) : r;
+}

@@ -1,0 +1,221 @@
+/* catalog.db made again from segments and ledger. It is filled under another name, without journal,
+ * synced, and put in place whole; who has the old one open sees at its next commit that the name
+ * belongs to another file (store_open_catalog). */
+#include "archive/check.h"
+#include "archive/limits.h"
+#include "archive/replay.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+struct job {
+	struct store *s;
+	struct catalog *c;
+	char *path; /* of the new file */
+	rebuild_progress *progress;
+	void *context;
+	uint64_t done, all; /* bytes of segments */
+};
+
+static void job_deinit(struct job *j)
+{
+	catalog_close(j->c);
+	if (j->path)
+		(void)unlink(j->path); /* once it is in place there is none */
+	free(j->path);
+}
+
+/* Visits each segment file, in order of number. */
+struct segment_file {
+	uint64_t number, size;
+	enum segment_state state;
+};
+
+static int by_number(const void *a, const void *b)
+{
+	uint64_t x = ((const struct segment_file *)a)->number;
+	uint64_t y = ((const struct segment_file *)b)->number;
+
+	return (x > y) - (x < y);
+}
+
+static int add_file(
+	struct store *s, const char *name, struct segment_file **all, size_t *n, struct fault *f)
+{
+	struct segment_file file = {0};
+	struct stat st;
+
+	if (segment_parse_name(name, &file.number, &file.state) != 0)
+		return 0;
+	if (fstatat(s->segments_fd, name, &st, 0) < 0)
+		return fault_errno(f, FAULT_SYSTEM, SCOPE_ARCHIVE, errno, "segments/%s", name);
+	file.size = (uint64_t)st.st_size;
+	if (*n % 64 == 0) {
+		struct segment_file *grown = realloc(*all, (*n + 64) * sizeof *grown);
+
+		if (!grown)
+			return fault_memory(f);
+		*all = grown;
+	}
+	(*all)[(*n)++] = file;
+	return 0;
+}
+
+static void dir_closep(DIR **dir)
+{
+	if (*dir)
+		(void)closedir(*dir);
+}
+
+static int list_segments(struct store *s, struct segment_file **ret, size_t *ret_n, struct fault *f)
+{
+	struct segment_file *all CLEANUP(freep) = NULL;
+	size_t n = 0;
+	int fd = openat(s->segments_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir CLEANUP(dir_closep) = fd >= 0 ? fdopendir(fd) : NULL;
+
+	if (!dir) {
+		int error = errno;
+
+		fd_closep(&fd);
+		return fault_errno(f, FAULT_SYSTEM, SCOPE_ARCHIVE, error, "cannot list segments/");
+	}
+	for (struct dirent *e; (e = readdir(dir));) {
+		if (add_file(s, e->d_name, &all, &n, f) < 0)
+			return -1;
+	}
+	if (n > 0)
+		qsort(all, n, sizeof *all, by_number);
+	*ret = TAKE(all);
+	*ret_n = n;
+	return 0;
+}
+
+static int walk_all(struct job *j, struct fault *f)
+{
+	struct segment_file *files CLEANUP(freep) = NULL;
+	size_t n = 0;
+
+	if (list_segments(j->s, &files, &n, f) < 0)
+		return -1;
+	for (size_t i = 0; i < n; i++)
+		j->all += files[i].size;
+	for (size_t i = 0; i < n; i++) {
+		int fd CLEANUP(fd_closep) = segment_open_file(j->s, files[i].number, f);
+
+		/* A crash may have left bytes that are not on disk yet. */
+		if (fd < 0 || (files[i].state != SEGMENT_SEALED && fdatasync(fd) < 0))
+			return fd < 0 ? -1
+				      : fault_errno(f, FAULT_WRITE, SCOPE_ARCHIVE, errno,
+						"cannot sync segment %06" PRIu64, files[i].number);
+		if (replay_walk(j->s, j->c, files[i].number, fd, 0, files[i].size, f) < 0)
+			return fault_prefix(f, "segment %06" PRIu64, files[i].number);
+		j->done += files[i].size;
+		if (j->progress)
+			j->progress(j->context, j->done, j->all);
+	}
+	return 0;
+}
+
+/* Groups that are damaged are applied as far as they can be read: verify names the damage. */
+static int apply_all(struct job *j, struct rebuild_sums *ret, struct ledger_at *at, struct fault *f)
+{
+	struct ledger_reader *reader CLEANUP(ledger_reader_closep) = NULL;
+	enum replay_trust trust = REPLAY_WHOLE;
+	struct replay_sums sums = {0};
+	int r;
+
+	if (ledger_reader_open(j->s->ledger_fd, at, &reader, f) < 0)
+		return -1;
+	while ((r = ledger_reader_next(reader, f)) == LEDGER_GROUP || r == LEDGER_BAD) {
+		if (r == LEDGER_BAD)
+			trust = REPLAY_DAMAGED;
+		if (replay_group(j->c, reader, trust, &sums, f) < 0)
+			return -1;
+		*at = *ledger_reader_at(reader);
+	}
+	if (r < 0)
+		return -1;
+	ret->ledger_lines = sums.lines;
+	ret->messages = sums.messages;
+	ret->missing = sums.missing;
+	ret->passed_over = sums.passed_over;
+	return 0;
+}
+
+static int sync_path(const char *path, struct fault *f)
+{
+	int fd CLEANUP(fd_closep) = open(path, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0 || fsync(fd) < 0)
+		return fault_errno(f, FAULT_WRITE, SCOPE_ARCHIVE, errno, "cannot sync %s", path);
+	return 0;
+}
+
+static int put_in_place(struct job *j, struct fault *f)
+{
+	static const char *const beside[] = {"-wal", "-shm"};
+	char name[PATH_MAX];
+
+	j->c = catalog_close(j->c);
+	if (sync_path(j->path, f) < 0)
+		return -1;
+	/* The old one's journal must not be taken for the new one's. */
+	for (size_t i = 0; i < sizeof beside / sizeof *beside; i++) {
+		(void)snprintf(name, sizeof name, "%s%s", j->s->catalog_path, beside[i]);
+		if (unlink(name) < 0 && errno != ENOENT)
+			return fault_errno(
+				f, FAULT_WRITE, SCOPE_ARCHIVE, errno, "cannot remove %s", name);
+	}
+	if (rename(j->path, j->s->catalog_path) < 0)
+		return fault_errno(f, FAULT_WRITE, SCOPE_ARCHIVE, errno, "cannot put %s in place",
+			j->s->catalog_path);
+	(void)snprintf(name, sizeof name, "%s", j->s->catalog_path);
+	*strrchr(name, '/') = '\0';
+	return sync_path(name, f);
+}
+
+static int fill(struct job *j, struct rebuild_sums *ret, struct fault *f)
+{
+	struct ledger_at at = {0};
+
+	if (catalog_open(j->path, CATALOG_BULK, &j->c, f) < 0 ||
+		catalog_begin_places(j->c, f) < 0 || catalog_begin(j->c, f) < 0)
+		return -1;
+	if (walk_all(j, f) < 0 || apply_all(j, ret, &at, f) < 0 ||
+		catalog_set_state(j->c, j->s->id, &at, f) < 0)
+		return -1;
+	return catalog_commit(j->c, f);
+}
+
+static int rebuild(struct store *s, rebuild_progress *progress, void *context,
+	struct rebuild_sums *ret, struct fault *f)
+{
+	struct job j CLEANUP(job_deinit) = {.s = s, .progress = progress, .context = context};
+	struct rebuild_sums sums = {0};
+
+	if (asprintf(&j.path, "%s.rebuild", s->catalog_path) < 0) {
+		j.path = NULL;
+		return fault_memory(f);
+	}
+	(void)unlink(j.path); /* of one that was interrupted */
+	if (fill(&j, &sums, f) < 0 || put_in_place(&j, f) < 0)
+		return -1;
+	*ret = sums;
+	return 0;
+}
+
+int store_rebuild(const char *folder, const char *cache_dir, rebuild_progress *progress,
+	void *context, struct rebuild_sums *ret, struct fault *f)
+{
+	struct store *s CLEANUP(store_closep) = NULL;
+
+	if (store_open_folders(folder, cache_dir, STORE_WRITE, &s, f) < 0 ||
+		turns_take_commit(s->lock_fd, LIMIT_LOCK_MS, f) < 0)
+		return -1;
+	return rebuild(s, progress, context, ret, f); /* closing the store gives the turn back */
+}

@@ -1,0 +1,451 @@
+/* Opening and making archives. */
+#include "archive/handle.h"
+#include "archive/layout.h"
+#include "archive/limits.h"
+
+#include <assert.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <limits.h>
+#include <linux/magic.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+
+enum { NOTICES_MAX = 64 };
+
+/* ---- Notices and failure ----------------------------------------------------------------------
+ */
+
+void store_notice(struct store *s, const char *format, ...)
+{
+	char *text = NULL;
+	va_list args;
+
+	va_start(args, format);
+	if (vasprintf(&text, format, args) < 0)
+		text = NULL;
+	va_end(args);
+	char **grown = s->notices < NOTICES_MAX
+			       ? realloc(s->notice, (s->notices + 1) * sizeof *grown)
+			       : NULL;
+	if (!grown || !text) {
+		free(text);
+		return;
+	}
+	s->notice = grown;
+	s->notice[s->notices++] = text;
+}
+
+char *store_take_notice(struct store *s)
+{
+	if (s->notices == 0)
+		return NULL;
+	char *oldest = s->notice[0];
+	s->notices--;
+	memmove(s->notice, s->notice + 1, s->notices * sizeof *s->notice);
+	return oldest;
+}
+
+int store_die(struct store *s, const struct fault *f)
+{
+	if (s->dead.code != FAULT_NONE)
+		return -1;
+	s->dead = *f;
+	store_close_writers(s);
+	/* Best effort: where even this fails, replay still checks every byte that it believes. */
+	int fd = openat(s->folder_fd, FILE_WRITE_FAILED, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	if (fd >= 0)
+		(void)dprintf(fd, "%s\n", f->text);
+	fd_closep(&fd);
+	return -1;
+}
+
+/* ---- Opening
+ * ------------------------------------------------------------------------------------- */
+
+static int refuse_stranger(const char *folder, int folder_fd, struct fault *f)
+{
+	struct stat st;
+
+	if (fstat(folder_fd, &st) < 0)
+		return fault_errno(f, FAULT_SYSTEM, SCOPE_ARCHIVE, errno, "%s", folder);
+	if (st.st_uid != geteuid())
+		return fault_set(f, FAULT_ACCESS, SCOPE_ARCHIVE, 0,
+			"%s belongs to another user (uid %u); run popkeep as that user", folder,
+			(unsigned)st.st_uid);
+	return 0;
+}
+
+static int open_parts(struct store *s, struct fault *f)
+{
+	const int flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
+
+	s->ledger_fd = openat(s->folder_fd, FOLDER_LEDGER, flags);
+	if (s->ledger_fd >= 0)
+		s->segments_fd = openat(s->folder_fd, FOLDER_SEGMENTS, flags);
+	if (s->segments_fd < 0)
+		return fault_errno(f, FAULT_DAMAGE, SCOPE_ARCHIVE, errno,
+			"%s: cannot open ledger/ and segments/", s->folder);
+	s->lock_fd = openat(s->folder_fd, FILE_LOCK, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (s->lock_fd < 0)
+		return fault_errno(
+			f, FAULT_SYSTEM, SCOPE_ARCHIVE, errno, "%s: cannot open lock", s->folder);
+	return 0;
+}
+
+/* SQLite's WAL keeps an index in shared memory, which no network file system gives. */
+static int refuse_network(const char *folder, struct fault *f)
+{
+	struct statfs fs;
+
+	if (statfs(folder, &fs) < 0)
+		return fault_errno(f, FAULT_SYSTEM, SCOPE_ARCHIVE, errno, "%s", folder);
+	const unsigned long kind = (unsigned long)fs.f_type & 0xffffffffUL;
+	if (kind == NFS_SUPER_MAGIC || kind == SMB_SUPER_MAGIC || kind == SMB2_SUPER_MAGIC ||
+		kind == CIFS_SUPER_MAGIC)
+		return fault_set(f, FAULT_USAGE, SCOPE_ARCHIVE, 0,
+			"%s is on a network file system, where the databases cannot be; give them "
+			"a "
+			"local folder with cache-dir",
+			folder);
+	return 0;
+}
+
+static int allocate(const char *folder, const char *cache_dir, enum store_mode mode,
+	struct store **ret, struct fault *f)
+{
+	struct store *s = calloc(1, sizeof *s);
+
+	if (!s)
+		return fault_memory(f);
+	s->mode = mode;
+	s->folder_fd = s->ledger_fd = s->segments_fd = s->lock_fd = -1;
+	s->folder = strdup(folder);
+	if (!s->folder || asprintf(&s->catalog_path, "%s/%s", cache_dir ? cache_dir : folder,
+				  FILE_CATALOG) < 0) {
+		s->catalog_path = NULL;
+		store_close(s);
+		return fault_memory(f);
+	}
+	*ret = s;
+	return 0;
+}
+
+int store_open_folders(const char *folder, const char *cache_dir, enum store_mode mode,
+	struct store **ret, struct fault *f)
+{
+	struct store *s CLEANUP(store_closep) = NULL;
+
+	if (allocate(folder, cache_dir, mode, &s, f) < 0)
+		return -1;
+	s->folder_fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (s->folder_fd < 0 && errno == ENOENT)
+		return fault_set(f, FAULT_MISSING, SCOPE_ARCHIVE, 0,
+			"there is no archive at %s; `popkeep init` makes one", folder);
+	if (s->folder_fd < 0)
+		return fault_errno(f, FAULT_SYSTEM, SCOPE_ARCHIVE, errno, "%s", folder);
+	if (refuse_stranger(folder, s->folder_fd, f) < 0)
+		return -1;
+	int r = layout_read(s->folder_fd, mode, s->id, f);
+	if (r < 0)
+		return fault_prefix(f, "%s", folder);
+	if (r == LAYOUT_NONE)
+		return fault_set(f, FAULT_MISSING, SCOPE_ARCHIVE, 0,
+			"%s is not a popkeep archive; `popkeep init` makes one", folder);
+	if (open_parts(s, f) < 0 || refuse_network(cache_dir ? cache_dir : folder, f) < 0)
+		return -1;
+	*ret = TAKE(s);
+	return 0;
+}
+
+int store_open_catalog(struct store *s, struct fault *f)
+{
+	struct stat st;
+	uint64_t inode = stat(s->catalog_path, &st) == 0 ? (uint64_t)st.st_ino : 0;
+
+	if (s->catalog && inode == s->catalog_inode)
+		return 0;
+	s->catalog = catalog_close(s->catalog);
+	s->catalog_inode = inode;
+	return catalog_open(s->catalog_path, s->mode == STORE_WRITE ? CATALOG_WRITE : CATALOG_READ,
+		&s->catalog, f);
+}
+
+/* An empty group: takes the turn, replays what a crash left, commits nothing. */
+static int bring_up_to_date(struct store *s, struct fault *f)
+{
+	struct batch nothing CLEANUP(batch_deinit);
+
+	batch_init(&nothing);
+	return store_commit(s, &nothing, f);
+}
+
+int store_open(const char *folder, const char *cache_dir, enum store_mode mode, struct store **ret,
+	struct fault *f)
+{
+	struct store *s CLEANUP(store_closep) = NULL;
+	struct ledger_at at;
+
+	if (store_open_folders(folder, cache_dir, mode, &s, f) < 0 || store_open_catalog(s, f) < 0)
+		return -1;
+	if (mode == STORE_WRITE ? bring_up_to_date(s, f) < 0
+				: catalog_get_state(s->catalog, s->id, &at, f) < 0)
+		return -1;
+	*ret = TAKE(s);
+	return 0;
+}
+
+struct store *store_close(struct store *s)
+{
+	if (!s)
+		return NULL;
+	store_close_writers(s);
+	catalog_close(s->catalog);
+	fd_closep(&s->ledger_fd);
+	fd_closep(&s->segments_fd);
+	fd_closep(&s->lock_fd);
+	fd_closep(&s->folder_fd);
+	for (size_t i = 0; i < s->notices; i++)
+		free(s->notice[i]);
+	free(s->notice);
+	free(s->folder);
+	free(s->catalog_path);
+	free(s);
+	return NULL;
+}
+
+void store_closep(struct store **s)
+{
+	*s = store_close(*s);
+}
+
+const char *store_folder(const struct store *s)
+{
+	return s->folder;
+}
+
+const char *store_id(const struct store *s)
+{
+	return s->id;
+}
+
+int maildrop_lock(struct store *s, uint64_t number, struct fault *f)
+{
+	int r = turn_try(s->lock_fd, TURN_MAILDROPS + number, f);
+
+	if (r == TURN_TAKEN)
+		return fault_set(f, FAULT_BUSY, SCOPE_ACCOUNT, 0,
+			"another popkeep process is polling this account; try again when it is "
+			"done");
+	return r;
+}
+
+void maildrop_unlock(struct store *s, uint64_t number)
+{
+	turn_release(s->lock_fd, TURN_MAILDROPS + number);
+}
+
+/* ---- Making -------------------------------------------------------------------------------------
+ */
+
+static void dir_closep(DIR **dir)
+{
+	if (*dir)
+		(void)closedir(*dir);
+}
+
+/* What a half-made archive may hold; anything else is somebody's data. */
+static bool is_ours(const char *name)
+{
+	static const char *const ours[] = {".", "..", FILE_POPKEEP ".new", FILE_LOCK, FILE_CATALOG,
+		FILE_CATALOG "-wal", FILE_CATALOG "-shm", FOLDER_LEDGER, FOLDER_SEGMENTS,
+		FOLDER_SEARCH, FOLDER_ASIDE, "lost+found"};
+
+	for (size_t i = 0; i < sizeof ours / sizeof *ours; i++) {
+		if (strcmp(name, ours[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
+static int refuse_foreign(const char *folder, struct fault *f)
+{
+	DIR *dir CLEANUP(dir_closep) = opendir(folder);
+
+	if (!dir)
+		return fault_errno(f, FAULT_SYSTEM, SCOPE_ARCHIVE, errno, "%s", folder);
+	for (struct dirent *e; (e = readdir(dir));) {
+		if (!is_ours(e->d_name))
+			return fault_set(f, FAULT_USAGE, SCOPE_ARCHIVE, 0,
+				"%s is not empty and not a popkeep archive; give a new or empty "
+				"folder",
+				folder);
+	}
+	return 0;
+}
+
+/* mkdir -p, each new name durable. */
+static int make_folders(const char *path, struct fault *f)
+{
+	char *copy CLEANUP(freep) = strdup(path);
+
+	if (!copy)
+		return fault_memory(f);
+	for (char *slash = copy + 1;; slash++) {
+		slash = strchrnul(slash, '/');
+		char rest = *slash;
+
+		*slash = '\0';
+		if (mkdir(copy, 0700) < 0 && errno != EEXIST)
+			return fault_errno(
+				f, FAULT_SYSTEM, SCOPE_ARCHIVE, errno, "cannot make %s", copy);
+		if (!rest)
+			return 0;
+		*slash = rest;
+	}
+}
+
+static int sync_parent(const char *folder, struct fault *f)
+{
+	char *up CLEANUP(freep) = NULL;
+
+	if (asprintf(&up, "%s/..", folder) < 0)
+		return fault_memory(f);
+	int fd CLEANUP(fd_closep) = open(up, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	/* A parent that may not be read is not ours to sync. */
+	if (fd >= 0 && fsync(fd) < 0)
+		return fault_errno(f, FAULT_WRITE, SCOPE_ARCHIVE, errno, "cannot sync %s", up);
+	return 0;
+}
+
+static int make_parts(int folder_fd, struct fault *f)
+{
+	static const char *const parts[] = {FOLDER_LEDGER, FOLDER_SEGMENTS, FOLDER_SEARCH};
+
+	for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+		if (mkdirat(folder_fd, parts[i], 0700) < 0 && errno != EEXIST)
+			return fault_errno(
+				f, FAULT_WRITE, SCOPE_ARCHIVE, errno, "cannot make %s/", parts[i]);
+	}
+	return 0;
+}
+
+static int make_id(char ret[static ARCHIVE_ID], struct fault *f)
+{
+	uint8_t random[(ARCHIVE_ID - 1) / 2];
+
+	if (getrandom(random, sizeof random, 0) != sizeof random)
+		return fault_errno(f, FAULT_SYSTEM, SCOPE_ARCHIVE, errno, "no random numbers");
+	for (size_t i = 0; i < sizeof random; i++)
+		(void)snprintf(ret + 2 * i, 3, "%02x", random[i]);
+	return 0;
+}
+
+static int make_catalog(const char *path, const char *id, struct fault *f)
+{
+	struct catalog *c CLEANUP(catalog_closep) = NULL;
+	struct ledger_at nothing = {0};
+
+	if (catalog_open(path, CATALOG_CREATE, &c, f) < 0 || catalog_begin(c, f) < 0)
+		return -1;
+	if (catalog_set_state(c, id, &nothing, f) < 0) {
+		catalog_rollback(c);
+		return -1;
+	}
+	return catalog_commit(c, f);
+}
+
+/* One that stands where no archive is yet was half made, with another id. In a cache-dir it may be
+ * another archive's. */
+static int drop_old_catalog(const char *path, const char *cache_dir, struct fault *f)
+{
+	char name[PATH_MAX];
+
+	if (access(path, F_OK) != 0)
+		return 0;
+	if (cache_dir)
+		return fault_set(f, FAULT_USAGE, SCOPE_ARCHIVE, 0,
+			"%s already holds a catalog.db; each archive needs a cache-dir of its own",
+			cache_dir);
+	(void)unlink(path);
+	(void)snprintf(name, sizeof name, "%s-wal", path);
+	(void)unlink(name);
+	(void)snprintf(name, sizeof name, "%s-shm", path);
+	(void)unlink(name);
+	return 0;
+}
+
+int store_create(const char *folder, const char *cache_dir, struct fault *f)
+{
+	char id[ARCHIVE_ID];
+	char *catalog CLEANUP(freep) = NULL;
+
+	if (make_folders(folder, f) < 0 || (cache_dir && make_folders(cache_dir, f) < 0))
+		return -1;
+	int folder_fd CLEANUP(fd_closep) = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (folder_fd < 0)
+		return fault_errno(f, FAULT_SYSTEM, SCOPE_ARCHIVE, errno, "%s", folder);
+	if (refuse_stranger(folder, folder_fd, f) < 0)
+		return -1;
+	int r = layout_read(folder_fd, STORE_READ, id, f);
+	if (r != LAYOUT_NONE)
+		return r < 0 ? -1 : STORE_EXISTS;
+	if (refuse_foreign(folder, f) < 0 || refuse_network(cache_dir ? cache_dir : folder, f) < 0)
+		return -1;
+	if (fchmod(folder_fd, 0700) < 0)
+		return fault_errno(f, FAULT_SYSTEM, SCOPE_ARCHIVE, errno, "%s", folder);
+	if (asprintf(&catalog, "%s/%s", cache_dir ? cache_dir : folder, FILE_CATALOG) < 0)
+		return fault_memory(f);
+	if (make_parts(folder_fd, f) < 0 || make_id(id, f) < 0)
+		return -1;
+	if (drop_old_catalog(catalog, cache_dir, f) < 0)
+		return -1;
+	/* POPKEEP last: without it there is no archive, and making it begins again. */
+	if (make_catalog(catalog, id, f) < 0 || layout_write(folder_fd, id, f) < 0)
+		return -1;
+	return sync_parent(folder, f);
+}
+
+/* ---- Becoming the owner ---------------------------------------------------------------------- */
+
+/* The owner of path or of the nearest folder above it. */
+static int find_owner(const char *path, struct stat *ret, struct fault *f)
+{
+	char *copy CLEANUP(freep) = strdup(path);
+
+	if (!copy)
+		return fault_memory(f);
+	for (;;) {
+		if (stat(copy, ret) == 0)
+			return 0;
+		if (errno != ENOENT)
+			return fault_errno(f, FAULT_SYSTEM, SCOPE_ARCHIVE, errno, "%s", copy);
+		char *slash = strrchr(copy, '/');
+		if (!slash)
+			(void)snprintf(copy, strlen(path) + 1, ".");
+		else
+			slash[slash == copy ? 1 : 0] = '\0';
+	}
+}
+
+int store_become_owner(const char *folder, struct fault *f)
+{
+	struct stat st;
+
+	if (geteuid() != 0)
+		return 0;
+	if (find_owner(folder, &st, f) < 0)
+		return -1;
+	if (st.st_uid == 0)
+		return 0;
+	if (setgroups(0, NULL) < 0 || setresgid(st.st_gid, st.st_gid, st.st_gid) < 0 ||
+		setresuid(st.st_uid, st.st_uid, st.st_uid) < 0)
+		return fault_errno(f, FAULT_SYSTEM, SCOPE_ARCHIVE, errno,
+			"cannot become the owner of %s (uid %u)", folder, (unsigned)st.st_uid);
+	return 0;
+}
