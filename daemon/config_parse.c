@@ -357,11 +357,17 @@ static int scan(struct reader *r, struct buffer *text)
 
 	if (!file)
 		return complain_memory(c);
-	int result = cfg_parse_fp(r->root, file);
+	errno = 0;
+	int result = cfg_parse_fp(r->root, file), error = errno;
 	(void)fclose(file);
 	if (result == CFG_SUCCESS)
 		return 0;
-	return c->n > before ? -1 : complain_memory(c);
+	if (c->n > before || c->fault.code == FAULT_MEMORY)
+		return -1;
+	if (error == ENOMEM)
+		return complain_memory(c);
+	/* The one thing that libconfuse refuses without a word. */
+	return complain(c, r->file, (unsigned)r->root->line, "an empty key, here or below");
 }
 
 /* by and line: where it is included; NULL for the first. */

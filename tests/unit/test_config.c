@@ -234,6 +234,7 @@ static void broken_syntax_is_named_with_its_line(void **state)
 	refused("account {\n}\n", "a.conf:1: missing title for section 'account'");
 	refused("archive = \"x\" }\n", "a.conf:1: unexpected closing brace");
 	refused("archive = x*\n", "a.conf:1: unexpected * (a value with it stands in quotes)");
+	refused("\n'' = x\n", "a.conf:2: an empty key, here or below");
 	refused("archive = { a, b }\n", "a.conf:1: unexpected token '{'");
 }
 
