@@ -78,18 +78,19 @@ static void add_expire(struct capabilities *c, struct slice rest)
 	}
 }
 
+/* Only whole entries stay, so that no character is cut; behind each there is room for ", ...". */
 static void add_text(struct capabilities *c, struct slice line)
 {
 	char escaped[CAPABILITIES_TEXT];
 	size_t used = strlen(c->text);
+	const char *between = used ? ", " : "";
 
-	(void)escape_text(line, escaped, sizeof escaped);
-	int n = snprintf(c->text + used, sizeof c->text - used, "%s%s", used ? ", " : "", escaped);
-	if (n < 0 || (size_t)n < sizeof c->text - used)
+	if (c->text_is_cut)
 		return;
-	/* Only whole entries stay, so that no character is cut. */
-	size_t end = used + 4 < sizeof c->text ? used : sizeof c->text - 4;
-	memcpy(c->text + end, "...", 4);
+	(void)escape_text(line, escaped, sizeof escaped);
+	c->text_is_cut = used + strlen(between) + strlen(escaped) + sizeof ", ..." > sizeof c->text;
+	(void)snprintf(c->text + used, sizeof c->text - used, "%s%s", between,
+		c->text_is_cut ? "..." : escaped);
 }
 
 /* Those that are a name alone. */

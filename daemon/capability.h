@@ -21,7 +21,9 @@ struct capabilities {
 	char implementation[128]; /* escaped; "" when not told */
 	unsigned n_sasl;
 	char sasl[CAPABILITIES_SASL][CAPABILITIES_SASL_NAME]; /* upper case */
-	char text[CAPABILITIES_TEXT]; /* all lines, escaped, joined by ", ", cut with "..." */
+	char text[CAPABILITIES_TEXT]; /* all lines, escaped, joined by ", "; "..." for what has no
+					 room */
+	bool text_is_cut;
 	uint32_t lines;
 };
 
