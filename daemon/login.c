@@ -6,6 +6,7 @@
 #include "daemon/base64.h"
 #include "daemon/mechanism.h"
 #include "daemon/sasl.h"
+#include "daemon/status_line.h"
 
 #include <stdio.h>
 
@@ -40,7 +41,7 @@ struct login {
 	size_t in_at;
 	struct buffer out; /* holds secrets: reserved once, wiped when sent */
 	size_t out_at;
-	enum response_code code;
+	enum reply_code code;
 	struct login_result result;
 };
 
@@ -156,7 +157,7 @@ void login_sent(struct login *l, size_t n)
 	buffer_wipe(&l->out);
 }
 
-enum response_code login_response_code(const struct login *l)
+enum reply_code login_response_code(const struct login *l)
 {
 	return l->code;
 }
@@ -223,38 +224,45 @@ static int trouble(struct slice line, const char *words, struct fault *f)
 		escape_text(status_text(line), text, sizeof text));
 }
 
+static enum reply_code code_of(struct slice line)
+{
+	struct reply r;
+
+	return reply_parse(line, &r) == 0 ? r.code : REPLY_CODE_NONE;
+}
+
 /* -ERR to what logs in. Only what says so is a wrong password (RFC 2449 section 8, RFC 3206). */
 static int refused(struct login *l, struct slice line, struct fault *f)
 {
-	l->code = response_code(line);
+	l->code = code_of(line);
 	switch (l->code) {
-	case RESPONSE_IN_USE:
+	case REPLY_CODE_IN_USE:
 		return trouble(line,
 			"the maildrop is in use by another session; try again in some minutes", f);
-	case RESPONSE_LOGIN_DELAY:
+	case REPLY_CODE_LOGIN_DELAY:
 		return trouble(line, "the server wants more time between two logins", f);
-	case RESPONSE_SYS_TEMP:
+	case REPLY_CODE_SYS_TEMP:
 		return trouble(
 			line, "the server has trouble of its own; try again in some minutes", f);
-	case RESPONSE_SYS_PERM:
+	case REPLY_CODE_SYS_PERM:
 		return trouble(
 			line, "the server cannot open the maildrop until its operator acts", f);
-	case RESPONSE_NONE:
-	case RESPONSE_OTHER:
+	case REPLY_CODE_NONE:
+	case REPLY_CODE_OTHER:
 		if (l->capabilities.auth_resp_code && !(l->sasl && sasl_refusal(l->sasl)[0]))
 			return trouble(line,
 				"the server refuses the login, and not for user or password", f);
 		break;
-	case RESPONSE_AUTH:
+	case REPLY_CODE_AUTH:
 		break;
 	}
 	return refused_for(l, line, f);
 }
 
-static bool is_about_the_maildrop(enum response_code code)
+static bool is_about_the_maildrop(enum reply_code code)
 {
-	return code == RESPONSE_IN_USE || code == RESPONSE_LOGIN_DELAY ||
-	       code == RESPONSE_SYS_TEMP || code == RESPONSE_SYS_PERM;
+	return code == REPLY_CODE_IN_USE || code == REPLY_CODE_LOGIN_DELAY ||
+	       code == REPLY_CODE_SYS_TEMP || code == REPLY_CODE_SYS_PERM;
 }
 
 static int nothing_to_use(struct login *l, struct fault *f)
@@ -315,7 +323,7 @@ static int start_mechanism(struct login *l, struct fault *f)
 /* After -ERR that cost no try of the password, or APOP's: the next mechanism, if there is one. */
 static int refused_early(struct login *l, struct slice line, struct fault *f)
 {
-	if (is_about_the_maildrop(response_code(line)) || l->account->auth ||
+	if (is_about_the_maildrop(code_of(line)) || l->account->auth ||
 		!mechanism_next(l->mechanism, &l->terms))
 		return refused(l, line, f);
 	return start_mechanism(l, f);

@@ -21,7 +21,7 @@
 #include "daemon/capability.h"
 #include "daemon/connection.h"
 #include "daemon/preamble.h"
-#include "daemon/response_code.h"
+#include "daemon/reply.h"
 #include "daemon/secret.h"
 
 struct login;
@@ -54,8 +54,8 @@ int login_input(struct login *l, struct slice bytes, struct fault *f) MUST_CHECK
 struct slice login_output(const struct login *l);
 void login_sent(struct login *l, size_t n);
 
-/* After a failed login_step(). */
-enum response_code login_response_code(const struct login *l);
+/* Of the server's refusal, after a failed login_step(); REPLY_CODE_NONE where it gave none. */
+enum reply_code login_response_code(const struct login *l);
 
 struct login_result {
 	struct capabilities capabilities; /* of the TRANSACTION state; !known: the server has no

@@ -2,7 +2,7 @@
 
 #include "archive/escape.h"
 #include "archive/limits.h"
-#include "daemon/response_code.h"
+#include "daemon/status_line.h"
 
 void preamble_init(struct preamble *p)
 {

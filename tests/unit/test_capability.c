@@ -1,8 +1,8 @@
-/* What a server says before the login: capabilities, response codes, the preamble. */
+/* What a server says before the login: capabilities, status lines, the preamble. */
 #include "archive/limits.h"
 #include "daemon/capability.h"
 #include "daemon/preamble.h"
-#include "daemon/response_code.h"
+#include "daemon/status_line.h"
 #include "tests/unit/check.h"
 
 #include <stdio.h>
@@ -91,35 +91,13 @@ static void more_mechanisms_than_there_are_do_no_harm(void **state)
 	assert_true(capabilities_have_sasl(&c, "M0"));
 }
 
-static enum response_code code(const char *line)
-{
-	return response_code(slice_text(line));
-}
-
-static void response_codes_are_read_in_any_case_and_depth(void **state)
-{
-	(void)state;
-	assert_int_equal(code("-ERR [IN-USE] busy"), RESPONSE_IN_USE);
-	assert_int_equal(code("-ERR [in-use]"), RESPONSE_IN_USE);
-	assert_int_equal(code("-ERR [SYS/TEMP/DISK] later"), RESPONSE_SYS_TEMP);
-	assert_int_equal(code("-ERR [SYS/PERM] never"), RESPONSE_SYS_PERM);
-	assert_int_equal(code("-ERR [LOGIN-DELAY] wait"), RESPONSE_LOGIN_DELAY);
-	assert_int_equal(code("-ERR [AUTH] no"), RESPONSE_AUTH);
-	assert_int_equal(code("-ERR [AUTHX] no"), RESPONSE_OTHER);
-	assert_int_equal(code("-ERR [AUTH no"), RESPONSE_NONE);
-	assert_int_equal(code("-ERR no [AUTH]"), RESPONSE_NONE);
-	assert_int_equal(code("-ERR"), RESPONSE_NONE);
-	assert_int_equal(code(""), RESPONSE_NONE);
-}
-
-static void only_whole_words_are_indicators(void **state)
+static void continuations_are_told_from_status_lines(void **state)
 {
 	(void)state;
 	assert_int_equal(status_indicator(slice_text("+OK")), STATUS_OK);
 	assert_int_equal(status_indicator(slice_text("+OK fine")), STATUS_OK);
-	assert_int_equal(status_indicator(slice_text("+OKAY")), STATUS_OTHER);
 	assert_int_equal(status_indicator(slice_text("-ERR")), STATUS_ERR);
-	assert_int_equal(status_indicator(slice_text("-ERROR")), STATUS_OTHER);
+	assert_int_equal(status_indicator(slice_text("+abc=")), STATUS_OTHER);
 	assert_int_equal(status_indicator(slice_text("+ abc=")), STATUS_CONTINUE);
 	assert_int_equal(status_indicator(slice_text("+")), STATUS_CONTINUE);
 	assert_int_equal(status_indicator(slice_text("")), STATUS_OTHER);
@@ -233,8 +211,7 @@ int main(void)
 		TEST(expire_never_is_not_a_number),
 		TEST(a_listing_has_a_cap),
 		TEST(more_mechanisms_than_there_are_do_no_harm),
-		TEST(response_codes_are_read_in_any_case_and_depth),
-		TEST(only_whole_words_are_indicators),
+		TEST(continuations_are_told_from_status_lines),
 		TEST(what_was_offered_before_stls_is_forgotten),
 		TEST(lines_that_end_with_lf_alone_are_noticed),
 		TEST(a_server_of_another_protocol_is_named_at_once),

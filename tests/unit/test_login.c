@@ -354,7 +354,7 @@ static void after_a_refused_password_nothing_else_is_tried(void **state)
 }
 
 static void expect_pass_refused(const char *capabilities, const char *reply, enum fault_code code,
-	enum response_code response, const char *part)
+	enum reply_code response, const char *part)
 {
 	struct talk t;
 
@@ -377,19 +377,19 @@ static void not_every_refusal_is_a_wrong_password(void **state)
 {
 	(void)state;
 	expect_pass_refused(
-		"USER", "-ERR wrong", FAULT_LOGIN, RESPONSE_NONE, "check user and password");
-	expect_pass_refused("USER", "-ERR [IN-USE] wait", FAULT_PROTOCOL, RESPONSE_IN_USE,
+		"USER", "-ERR wrong", FAULT_LOGIN, REPLY_CODE_NONE, "check user and password");
+	expect_pass_refused("USER", "-ERR [IN-USE] wait", FAULT_PROTOCOL, REPLY_CODE_IN_USE,
 		"in use by another session; try again in some minutes: \"[IN-USE] wait\"");
-	expect_pass_refused("USER", "-ERR [LOGIN-DELAY] wait", FAULT_PROTOCOL, RESPONSE_LOGIN_DELAY,
-		"more time between two logins");
-	expect_pass_refused("USER", "-ERR [SYS/TEMP] disk", FAULT_PROTOCOL, RESPONSE_SYS_TEMP,
+	expect_pass_refused("USER", "-ERR [LOGIN-DELAY] wait", FAULT_PROTOCOL,
+		REPLY_CODE_LOGIN_DELAY, "more time between two logins");
+	expect_pass_refused("USER", "-ERR [SYS/TEMP] disk", FAULT_PROTOCOL, REPLY_CODE_SYS_TEMP,
 		"trouble of its own");
-	expect_pass_refused("USER", "-ERR [SYS/PERM] gone", FAULT_PROTOCOL, RESPONSE_SYS_PERM,
+	expect_pass_refused("USER", "-ERR [SYS/PERM] gone", FAULT_PROTOCOL, REPLY_CODE_SYS_PERM,
 		"until its operator acts");
 	expect_pass_refused("USER\nAUTH-RESP-CODE", "-ERR rate limit", FAULT_PROTOCOL,
-		RESPONSE_NONE, "not for user or password");
-	expect_pass_refused("USER\nAUTH-RESP-CODE", "-ERR [AUTH] wrong", FAULT_LOGIN, RESPONSE_AUTH,
-		"check user and password");
+		REPLY_CODE_NONE, "not for user or password");
+	expect_pass_refused("USER\nAUTH-RESP-CODE", "-ERR [AUTH] wrong", FAULT_LOGIN,
+		REPLY_CODE_AUTH, "check user and password");
 }
 
 static void without_tls_a_password_goes_out_only_where_that_was_written(void **state)
