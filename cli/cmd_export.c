@@ -55,12 +55,14 @@ static int export_one(struct export *x, const struct message *m, struct fault *f
 	}
 	if (f->code != FAULT_DAMAGE && f->scope != SCOPE_MESSAGE)
 		return -1;
-	message_short_id(m, id);
-	run_complain(x->run, "message %s is not exported: %s", id, f->text);
-	if (f->code == FAULT_DAMAGE)
+	if (f->code == FAULT_DAMAGE) {
+		run_complain(x->run, "not exported: %s", f->text);
 		x->damaged++;
-	else
-		x->failed++;
+		return 0;
+	}
+	message_short_id(m, id);
+	run_complain(x->run, "not exported: message %s: %s", id, f->text);
+	x->failed++;
 	return 0;
 }
 

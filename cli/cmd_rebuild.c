@@ -22,6 +22,7 @@ static void print_sums(struct run *run, const struct rebuild_sums *sums)
 		json_add_count(&line, "ledger_lines", sums->ledger_lines);
 		json_add_count(&line, "messages", sums->messages);
 		json_add_count(&line, "missing", sums->missing);
+		json_add_count(&line, "passed_over", sums->passed_over);
 		json_line_print(&line, &run->out);
 		return;
 	}
@@ -29,10 +30,25 @@ static void print_sums(struct run *run, const struct rebuild_sums *sums)
 		text_count(sums->ledger_lines, lines), text_count(sums->messages, messages));
 }
 
+/* What was lost already, before the databases were made again. */
+static int say_damage(struct run *run, const struct rebuild_sums *sums)
+{
+	char number[TEXT_NUMBER];
+
+	if (sums->missing)
+		run_complain(run,
+			"%s of them %s not whole in any segment; popkeep verify names them",
+			text_count(sums->missing, number), plural(sums->missing, "is", "are"));
+	if (sums->passed_over)
+		run_complain(run, "%s damaged ledger %s passed over; popkeep verify tells where",
+			text_count(sums->passed_over, number),
+			plural(sums->passed_over, "line was", "lines were"));
+	return sums->missing || sums->passed_over ? STATUS_DAMAGED : STATUS_DONE;
+}
+
 static int rebuild_run(struct run *run)
 {
 	struct rebuild_sums sums;
-	char missing[TEXT_NUMBER];
 	struct fault f;
 
 	if (operands_n(&run->arguments) != 0)
@@ -43,11 +59,7 @@ static int rebuild_run(struct run *run)
 	if (store_rebuild(run->folder, run->cache_dir, draw, run, &sums, &f) < 0)
 		return run_fail(run, &f);
 	print_sums(run, &sums);
-	if (sums.missing == 0)
-		return STATUS_DONE;
-	run_complain(run, "%s of them are not whole in any segment; popkeep verify names them",
-		text_count(sums.missing, missing));
-	return STATUS_DAMAGED;
+	return say_damage(run, &sums);
 }
 
 static const struct option_spec options[] = {{NULL, 0, NULL, NULL}};

@@ -37,12 +37,14 @@ static void explain_nothing(struct run *run, const char *account)
 	char name[128];
 	struct fault f;
 
-	if (known || store_maildrops(run->store, &all, &n, &f) < 0)
+	if (account && store_maildrops(run->store, &all, &n, &f) < 0)
 		return;
 	for (size_t i = 0; i < n && !known; i++)
 		known = strcmp(all[i].name, account) == 0;
 	maildrops_free(all, n);
-	if (!known)
+	if (known)
+		run_note(run, "no message matches");
+	else
 		run_complain(run,
 			"no account \"%s\" in this archive; popkeep status --all lists them",
 			escape_text(slice_text(account), name, sizeof name));

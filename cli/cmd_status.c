@@ -60,15 +60,16 @@ static void print_head(struct run *run, const struct report *r, const struct sum
 
 /* ---- One account ----------------------------------------------------------------------------- */
 
-static void print_polled(struct output *o, const struct account_report *a)
+static void print_polled(struct run *run, const struct account_report *a)
 {
+	struct output *o = &run->out;
 	char when[TEXT_MOMENT];
 
 	if (a->maildrop && a->maildrop->polled)
 		out_format(o, "polled %s", text_minute(o, a->maildrop->polled, when));
 	else
 		out_format(o, "not polled yet");
-	if (!a->configured)
+	if (run->config && !a->configured)
 		out_format(o, ", not configured");
 }
 
@@ -83,7 +84,7 @@ static void print_account(struct run *run, const struct account_report *a)
 	out_format(o, " at ");
 	out_escaped(o, slice_text(a->server));
 	out_format(o, "): ");
-	print_polled(o, a);
+	print_polled(run, a);
 	out_format(o, "\n");
 	if (a->maildrop)
 		print_sums(o, "  ", &a->sums);

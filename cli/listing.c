@@ -63,6 +63,9 @@ static int add_cell(struct buffer *line, struct slice text, enum column c, const
 {
 	size_t width = l->width[c], used = text_width(text);
 
+	if (!o->utc && (c == ARCHIVED || c == DATE))
+		width--; /* no Z */
+
 	if (c == SUBJECT) {
 		size_t taken = text_width(buffer_slice(line));
 
@@ -129,6 +132,19 @@ static int read_header(struct listing *l, const struct message *m, struct fault 
 	return header_read(buffer_slice(&l->bytes), &l->header, f);
 }
 
+/* "Anna" of "Anna <anna@example.com>": a terminal has no room for both. */
+static struct slice display_name(struct slice from)
+{
+	const uint8_t *angle = from.len ? memchr(from.data, '<', from.len) : NULL;
+	struct slice name = slice_of(from.data, angle ? (size_t)(angle - from.data) : 0);
+
+	while (name.len > 0 && memchr(" \t\"'", name.data[name.len - 1], 4))
+		name.len--;
+	while (name.len > 0 && memchr(" \t\"'", name.data[0], 4))
+		name = slice_of(name.data + 1, name.len - 1);
+	return name.len ? name : from;
+}
+
 /* The Date field in the reader's zone; as it stands there when it is no date. */
 static int format_date(struct listing *l, struct buffer *to, struct fault *f)
 {
@@ -149,15 +165,16 @@ static int print_text(
 			      from CLEANUP(buffer_deinit) = buffer_make(MIB),
 			      subject CLEANUP(buffer_deinit) = buffer_make(MIB);
 	char id[SHORT_ID + 1], archived[TEXT_MOMENT], size[TEXT_NUMBER];
+	struct slice sender = buffer_slice(&l->header.field[HEADER_FROM]);
 
 	message_short_id(m, id);
+	if (l->run->out.terminal)
+		sender = display_name(sender);
 	if (escape_append(&account, slice_text(m->account), f) < 0)
 		return -1;
-	if (!instead &&
-		(format_date(l, &date, f) < 0 ||
-			escape_append(&from, buffer_slice(&l->header.field[HEADER_FROM]), f) < 0 ||
-			escape_append(&subject, buffer_slice(&l->header.field[HEADER_SUBJECT]), f) <
-				0))
+	if (!instead && (format_date(l, &date, f) < 0 || escape_append(&from, sender, f) < 0 ||
+				escape_append(&subject,
+					buffer_slice(&l->header.field[HEADER_SUBJECT]), f) < 0))
 		return -1;
 	const struct slice texts[COLUMNS] = {
 		[ID] = slice_text(id),
