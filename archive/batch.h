@@ -39,7 +39,6 @@ struct item {
 
 	/* REFUSAL */
 	enum refusal reason;
-	uint32_t tries; /* with this one */
 	char text[256]; /* what the server said, escaped; may be empty */
 
 	/* LISTING */
@@ -52,7 +51,7 @@ struct item {
 	struct buffer name, server, user;
 
 	/* For the caller */
-	uint64_t cookie;	   /* untouched */
+	uint64_t cookie, tag;	   /* untouched */
 	enum item_outcome outcome; /* set by store_commit() */
 	uint64_t size;		   /* MESSAGE: bytes, set by store_commit() */
 	struct item *next;

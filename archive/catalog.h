@@ -56,6 +56,9 @@ int catalog_set_polled(
 	struct catalog *c, uint64_t maildrop, moment_ms t, struct fault *f) MUST_CHECK;
 int catalog_settle(
 	struct catalog *c, uint64_t maildrop, struct slice uidl, struct fault *f) MUST_CHECK;
+/* How often a UIDL was refused so far. */
+int catalog_get_tries(struct catalog *c, uint64_t maildrop, struct slice uidl, uint64_t *ret,
+	struct fault *f) MUST_CHECK;
 int catalog_get_sums(
 	struct catalog *c, uint64_t maildrop, struct sums *ret, struct fault *f) MUST_CHECK;
 
@@ -128,7 +131,7 @@ int catalog_lies_at(struct catalog *c, const struct digest *d, const struct loca
 		    "VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (maildrop, uidl, message) "           \
 		    "DO UPDATE SET listed = ?4, copies = max(copies, ?5)")                         \
 	X(PUT_ALSO, "INSERT OR IGNORE INTO also (message, maildrop) VALUES (?1, ?2)")              \
-	X(GET_UNKEPT, "SELECT state FROM unkept WHERE maildrop = ?1 AND uidl = ?2")                \
+	X(GET_UNKEPT, "SELECT state, tries FROM unkept WHERE maildrop = ?1 AND uidl = ?2")         \
 	X(PUT_PENDING,                                                                             \
 		"INSERT INTO unkept (maildrop, uidl, state, listed) VALUES (?1, ?2, 1, ?3) "       \
 		"ON CONFLICT (maildrop, uidl) DO UPDATE SET state = 1 WHERE state = 3")            \

@@ -135,6 +135,22 @@ static int unkept_state(struct catalog *c, uint64_t maildrop, struct slice uidl,
 	return state;
 }
 
+int catalog_get_tries(
+	struct catalog *c, uint64_t maildrop, struct slice uidl, uint64_t *ret, struct fault *f)
+{
+	sqlite3_stmt *s = catalog_statement(c, SQL_GET_UNKEPT, f);
+
+	if (!s)
+		return -1;
+	bind_number(s, 1, maildrop);
+	bind_bytes(s, 2, uidl);
+	int r = catalog_step(c, s, f);
+	if (r >= 0)
+		*ret = r > 0 ? column_number(s, 1) : 0;
+	(void)sqlite3_reset(s);
+	return r < 0 ? -1 : 0;
+}
+
 static void take_one(uint64_t *from)
 {
 	if (*from > 0)
@@ -357,7 +373,7 @@ static int apply_see(struct catalog *c, const struct event *e, struct fault *f)
 		return -1;
 	drop->sizes_unreliable = true;
 	drop->dirty = true;
-	return 0;
+	return catalog_settle(c, e->maildrop, e->uidl, f) < 0 ? -1 : 0;
 }
 
 static int apply_account(struct catalog *c, const struct event *e, struct fault *f)

@@ -185,9 +185,11 @@ static int commit_refusal(struct commit *c, struct item *i, struct fault *f)
 		.uidl = buffer_slice(&i->uidl),
 		.listed = i->listed_size,
 		.reason = i->reason,
-		.tries = i->tries,
 		.text = slice_text(i->text)};
 
+	if (catalog_get_tries(c->s->catalog, i->maildrop, e.uidl, &e.tries, f) < 0)
+		return -1;
+	e.tries++;
 	return add_event(c, &e, NULL, f);
 }
 

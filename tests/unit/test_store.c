@@ -428,7 +428,6 @@ static void known_rows_come_in_order_of_uidl(void **state)
 	batch_init(&b);
 	ok(w, buffer_append_text(&refusal->uidl, "c", &w->f));
 	refusal->reason = REFUSAL_TOO_LARGE;
-	refusal->tries = 1;
 	refusal->listed_size = 99;
 	batch_add(&b, refusal);
 	ok(w, store_commit(w->store, &b, &w->f));
