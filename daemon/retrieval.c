@@ -95,7 +95,8 @@ static int refuse(
 	if (!item)
 		return -1;
 	item->reason = reason;
-	(void)snprintf(item->text, sizeof item->text, "%s", text);
+	/* Escaped already; a longer one is cut. */
+	(void)strncat(item->text, text, sizeof item->text - 1);
 	session_submit(s, item);
 	return 0;
 }
