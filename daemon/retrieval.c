@@ -96,7 +96,9 @@ static int refuse(
 		return -1;
 	item->reason = reason;
 	/* Escaped already; a longer one is cut. */
-	(void)strncat(item->text, text, sizeof item->text - 1);
+	size_t len = strnlen(text, sizeof item->text - 1);
+	memcpy(item->text, text, len);
+	item->text[len] = '\0';
 	session_submit(s, item);
 	return 0;
 }
