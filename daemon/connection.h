@@ -65,7 +65,7 @@ void connection_closep(struct connection **c);
 enum connection_state connection_state(const struct connection *c);
 /* Of a FAILED connection; scope session. FAULT_REACH: name, network, TLS or certificate, the
  * server turned us away before the login, or did not speak in time; FAULT_PROTOCOL: it speaks
- * something else than POP3, or spoke in clear after STLS. */
+ * something else than POP3, or spoke in clear after STLS; FAULT_LIMIT: it has too much to say. */
 const struct fault *connection_fault(const struct connection *c);
 
 /* What the server said so far: greeting and capabilities; once UP. Lives as long as c. */

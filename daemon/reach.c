@@ -99,8 +99,7 @@ static void no_stls(struct connection *c, const char *where, struct fault *ret)
 
 	fault_record(ret, FAULT_REACH, SCOPE_SESSION, 0,
 		"%s: the server %s%s%s; use pop3:// only where it does, else pop3s:// (port 995); "
-		"tls = \"none\" exists, but sends the mail, and where the server asks for it the "
-		"password, in clear",
+		"tls = \"none\" exists, but sends password and mail in clear",
 		where, c->preamble.refusal[0] ? "refuses STLS: \"" : "offers no STLS",
 		escape_text(slice_text(c->preamble.refusal), text, sizeof text),
 		c->preamble.refusal[0] ? "\"" : "");

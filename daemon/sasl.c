@@ -40,15 +40,14 @@ static const struct {
 static int on_property(Gsasl *library, Gsasl_session *session, Gsasl_property property)
 {
 	const struct sasl *s = gsasl_session_hook_get(session);
+	bool is_external = strcmp(s->mechanism, "EXTERNAL") == 0;
 	const char *value = NULL;
 
 	(void)library;
-	if (property == GSASL_AUTHID)
+	if (property == GSASL_AUTHID || (property == GSASL_AUTHZID && is_external))
 		value = s->account->user;
 	else if (property == GSASL_PASSWORD && s->secret)
 		value = s->secret->text;
-	else if (property == GSASL_AUTHZID && strcmp(s->mechanism, "EXTERNAL") == 0)
-		value = s->account->user;
 	else if (property == GSASL_SERVICE)
 		value = "pop";
 	else if (property == GSASL_HOSTNAME)

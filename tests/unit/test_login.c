@@ -693,7 +693,7 @@ static void expect_scram(const char *mechanism)
 {
 	struct scram_server s;
 	struct talk t;
-	char final[2048];
+	char final[2048] = "";
 
 	scram_until_proof(&t, &s, mechanism, final, sizeof final);
 	say_challenge(&t, final);
@@ -725,7 +725,7 @@ static void a_server_that_does_not_prove_itself_is_refused(void **state)
 {
 	struct scram_server s;
 	struct talk t;
-	char final[2048];
+	char final[2048] = "";
 
 	(void)state;
 	scram_until_proof(&t, &s, "SCRAM-SHA-256", final, sizeof final);
@@ -744,7 +744,7 @@ static void scrams_own_error_is_answered_and_told(void **state)
 {
 	struct scram_server s;
 	struct talk t;
-	char final[2048];
+	char final[2048] = "";
 
 	(void)state;
 	scram_until_proof(&t, &s, "SCRAM-SHA-1", final, sizeof final);
