@@ -61,9 +61,10 @@ static void certificate(struct connection *c, const char *where, const char *why
 static void late(struct connection *c, const char *where, struct fault *ret)
 {
 	const char *what = "no answer; check server, port and firewall";
-	curl_off_t connected = 0, secured = 0;
+	curl_off_t secured = 0;
+	long connected = 0; /* our port: libcurl's CONNECT_TIME waits for TLS too */
 
-	(void)curl_easy_getinfo(c->easy, CURLINFO_CONNECT_TIME_T, &connected);
+	(void)curl_easy_getinfo(c->easy, CURLINFO_LOCAL_PORT, &connected);
 	(void)curl_easy_getinfo(c->easy, CURLINFO_APPCONNECT_TIME_T, &secured);
 	if (c->preamble.lines > 0)
 		what = "the server greets, but then says nothing";
