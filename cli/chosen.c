@@ -229,9 +229,9 @@ void chosen_deinit(struct chosen *c)
 
 /* ---- What came of it ----------------------------------------------------------------------- */
 
-const char *account_advice(const struct fault *f)
+static const char *advice_of(enum fault_code code)
 {
-	switch (f->code) {
+	switch (code) {
 	case FAULT_LOGIN:
 		return "; check its user and password";
 	case FAULT_REACH:
@@ -258,6 +258,20 @@ const char *account_advice(const struct fault *f)
 		break;
 	}
 	return "";
+}
+
+const char *fault_advice(const struct fault *f)
+{
+	return strstr(f->text, "; ") ? "" : advice_of(f->code);
+}
+
+void account_complain(struct run *run, const struct account *a, const struct fault *f)
+{
+	char prefix[LIMIT_ACCOUNT_NAME + 16];
+	int len = snprintf(prefix, sizeof prefix, "account %s: ", a->name);
+	bool named = len > 0 && strncmp(f->text, prefix, (size_t)len) == 0;
+
+	run_complain(run, "%s%s%s", named ? "" : prefix, f->text, fault_advice(f));
 }
 
 void verdict_add(struct verdict *v, const struct fault *f)

@@ -38,9 +38,11 @@ int chosen_read(struct chosen *ret, const struct run *run, struct fault *f) MUST
 void chosen_read_secrets(struct chosen *c);
 void chosen_deinit(struct chosen *c);
 
-/* What to do about a failure with an account, to be put behind its text; "" when there is nothing
- * to say. */
-const char *account_advice(const struct fault *f);
+/* "account NAME: TEXT; what to do about it" on stderr, each part once. */
+void account_complain(struct run *run, const struct account *a, const struct fault *f);
+/* What to do about a failure, to be put behind its text; "" when the text says it already, or there
+ * is nothing to say. */
+const char *fault_advice(const struct fault *f);
 
 /* One status for many failures: that of all when they agree and nothing went well, else 3. */
 struct verdict {

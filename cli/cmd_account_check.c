@@ -189,7 +189,7 @@ static void print_failure(struct run *run, const struct account *a, const struct
 		json_add_text(&line, "error", f->text);
 		json_line_print(&line, &run->out);
 	}
-	run_complain(run, "account %s: %s%s", a->name, f->text, account_advice(f));
+	account_complain(run, a, f);
 }
 
 /* ---- The command ---------------------------------------------------------------------------- */

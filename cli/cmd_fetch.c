@@ -132,7 +132,7 @@ static void account_ended(struct fetch *t, const struct account *a, const struct
 	else if (something)
 		print_account_text(run, a, e);
 	if (f->code != FAULT_NONE)
-		run_complain(run, "account %s: %s%s", a->name, f->text, account_advice(f));
+		account_complain(run, a, f);
 	else if (e->sums.refused)
 		run_note(run,
 			"account %s: some messages could not be archived; popkeep status "
@@ -267,7 +267,7 @@ static int fetch_failed(struct fetch *t, const struct fault *f)
 	if (f->code == FAULT_MISSING)
 		run_complain(run, "%s; popkeep init makes an archive, -C names another", f->text);
 	else
-		run_complain(run, "%s%s", f->text, account_advice(f));
+		run_complain(run, "%s%s", f->text, fault_advice(f));
 	return fault_exit_status(f);
 }
 

@@ -117,6 +117,8 @@ static int day_span(struct civil c, enum date_zone zone, moment_ms *ret_begin, m
 
 int date_parse(struct slice text, enum date_zone zone, moment_ms *ret_begin, moment_ms *ret_end)
 {
+	if (text.len == 0)
+		return 1;
 	struct reader r = {text.data, text.data + text.len};
 	struct civil c = {.year = number(&r, 4, 4)};
 	moment_ms unit;
@@ -209,10 +211,11 @@ static int mail_zone(struct reader *r)
 
 int date_parse_mail(struct slice text, moment_ms *ret)
 {
+	if (text.len == 0)
+		return 1;
 	struct reader r = {text.data, text.data + text.len};
 	struct civil c = {0};
-	const uint8_t *comma =
-		text.len ? memchr(text.data, ',', text.len < 16 ? text.len : 16) : NULL;
+	const uint8_t *comma = memchr(text.data, ',', text.len < 16 ? text.len : 16);
 
 	if (comma)
 		r.at = comma + 1;

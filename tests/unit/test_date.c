@@ -95,6 +95,7 @@ static void what_is_no_date_of_mail_is_refused(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
 		assert_int_equal(date_parse_mail(slice_text(bad[i]), &t), 1);
+	assert_int_equal(date_parse_mail(slice_of(NULL, 0), &t), 1);
 }
 
 int main(void)

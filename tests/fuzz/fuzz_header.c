@@ -1,0 +1,29 @@
+/* Any bytes as a message: its header is read, and what came out of it is printed as search would.
+ */
+#include "archive/escape.h"
+#include "cli/date.h"
+#include "cli/encoded_word.h"
+#include "cli/header.h"
+
+#include <assert.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct header h CLEANUP(header_deinit) = {0};
+	struct fault f;
+	moment_ms t;
+
+	assert(header_read(slice_of(data, size), &h, &f) == 0);
+	assert(h.body <= size);
+	for (int i = 0; i < HEADER_FIELDS; i++) {
+		struct slice field = buffer_slice(&h.field[i]);
+		char text[256];
+
+		assert(field.len <= HEADER_FIELD_MAX);
+		(void)escape_text(field, text, sizeof text);
+	}
+	(void)date_parse_mail(buffer_slice(&h.field[HEADER_DATE]), &t);
+	return 0;
+}
