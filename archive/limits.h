@@ -13,8 +13,8 @@
 #define LIMIT_UIDL	       1024	     /* RFC 1939 says 70; longer ones exist */
 #define LIMIT_MESSAGE_DEFAULT  (1 * GIB)     /* max-message-size where none is configured */
 #define LIMIT_MESSAGE	       (8 * GIB - 1) /* what a ustar header can say */
-#define LIMIT_SPOOL_MEMORY     (1 * MIB)     /* of one message in memory; the rest is a file */
-#define LIMIT_SPOOL_MEMORY_ALL (24 * MIB)    /* of all messages in memory at once */
+#define LIMIT_SPOOL_MEMORY     (8 * MIB)     /* of one message in memory; the rest is a file */
+#define LIMIT_SPOOL_MEMORY_ALL (20 * MIB)    /* of all messages in memory at once */
 
 /* POP3 */
 #define LIMIT_REPLY_LINE   (8 * KIB) /* a status line or a line of a listing */
