@@ -1,7 +1,7 @@
 #include "cli/command.h"
 #include "cli/export_folder.h"
 #include "cli/json.h"
-#include "cli/listing.h"
+#include "cli/message_list.h"
 #include "cli/query.h"
 #include "cli/stop.h"
 

@@ -1,6 +1,6 @@
 #include "cli/command.h"
 #include "cli/json.h"
-#include "cli/listing.h"
+#include "cli/message_list.h"
 #include "cli/query.h"
 
 #include "archive/escape.h"
@@ -57,18 +57,18 @@ struct totals {
 static int print_rows(struct run *run, const struct filter *filter, struct totals *totals)
 {
 	struct find_cursor *c CLEANUP(find_closep) = NULL;
-	struct listing listing CLEANUP(listing_deinit) = {.run = run};
+	struct message_list listing CLEANUP(message_list_deinit) = {.run = run};
 	struct message m;
 	struct fault f;
 	int r;
 
-	listing_begin(&listing);
+	message_list_begin(&listing);
 	if (find_open(run->store, filter, &c, &f) < 0)
 		return run_fail(run, &f);
 	while ((r = find_next(c, &m, &f)) == FIND_ROW && !out_is_over(&run->out)) {
 		totals->messages++;
 		totals->bytes += m.size_bytes;
-		if (listing_print(&listing, &m, &f) < 0)
+		if (message_list_print(&listing, &m, &f) < 0)
 			return run_fail(run, &f);
 	}
 	if (r < 0)

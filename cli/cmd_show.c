@@ -1,6 +1,6 @@
 #include "cli/command.h"
 #include "cli/header.h"
-#include "cli/listing.h"
+#include "cli/message_list.h"
 
 #include "archive/escape.h"
 #include "archive/find.h"

@@ -1,4 +1,4 @@
-#include "cli/listing.h"
+#include "cli/message_list.h"
 
 #include "archive/escape.h"
 #include "archive/limits.h"
@@ -86,7 +86,7 @@ static int add_cell(struct buffer *line, struct slice text, enum column c, const
 }
 
 /* texts: escaped, one for each column. */
-static int print_line(struct listing *l, const struct slice *texts, struct fault *f)
+static int print_line(struct message_list *l, const struct slice *texts, struct fault *f)
 {
 	struct output *o = &l->run->out;
 	const struct layout *layout = layout_of(o);
@@ -103,7 +103,7 @@ static int print_line(struct listing *l, const struct slice *texts, struct fault
 	return 0;
 }
 
-void listing_begin(struct listing *l)
+void message_list_begin(struct message_list *l)
 {
 	static const char *const titles[COLUMNS] = {
 		"ID", "ARCHIVED", "SIZE", "ACCOUNT", "DATE", "FROM", "SUBJECT"};
@@ -119,7 +119,7 @@ void listing_begin(struct listing *l)
 		l->run->out.error = f.error;
 }
 
-static int read_header(struct listing *l, const struct message *m, struct fault *f)
+static int read_header(struct message_list *l, const struct message *m, struct fault *f)
 {
 	if (message_peek(l->run->store, m, PEEK_BYTES, &l->bytes, f) < 0)
 		return -1;
@@ -146,7 +146,7 @@ static struct slice display_name(struct slice from)
 }
 
 /* The Date field in the reader's zone; as it stands there when it is no date. */
-static int format_date(struct listing *l, struct buffer *to, struct fault *f)
+static int format_date(struct message_list *l, struct buffer *to, struct fault *f)
 {
 	struct slice raw = buffer_slice(&l->header.field[HEADER_DATE]);
 	char text[TEXT_MOMENT];
@@ -158,7 +158,7 @@ static int format_date(struct listing *l, struct buffer *to, struct fault *f)
 }
 
 static int print_text(
-	struct listing *l, const struct message *m, const char *instead, struct fault *f)
+	struct message_list *l, const struct message *m, const char *instead, struct fault *f)
 {
 	struct buffer account CLEANUP(buffer_deinit) = buffer_make(MIB),
 			      date CLEANUP(buffer_deinit) = buffer_make(MIB),
@@ -188,7 +188,7 @@ static int print_text(
 	return print_line(l, texts, f);
 }
 
-int listing_print(struct listing *l, const struct message *m, struct fault *f)
+int message_list_print(struct message_list *l, const struct message *m, struct fault *f)
 {
 	struct json_line line;
 
@@ -208,7 +208,7 @@ int listing_print(struct listing *l, const struct message *m, struct fault *f)
 	return print_text(l, m, "(damaged)", f);
 }
 
-void listing_deinit(struct listing *l)
+void message_list_deinit(struct message_list *l)
 {
 	header_deinit(&l->header);
 	buffer_deinit(&l->bytes);

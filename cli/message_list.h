@@ -7,16 +7,16 @@
 #include "cli/json.h"
 #include "cli/run.h"
 
-struct listing {
+struct message_list {
 	struct run *run;
 	struct header header; /* of the message being printed */
 	struct buffer bytes;
 	bool damaged; /* a message could not be read */
 };
 
-void listing_begin(struct listing *l);
-int listing_print(struct listing *l, const struct message *m, struct fault *f) MUST_CHECK;
-void listing_deinit(struct listing *l);
+void message_list_begin(struct message_list *l);
+int message_list_print(struct message_list *l, const struct message *m, struct fault *f) MUST_CHECK;
+void message_list_deinit(struct message_list *l);
 
 /* What JSON says of every message: id, digest, account, archived, size. */
 void message_json(struct json_line *l, const struct message *m);
