@@ -114,7 +114,7 @@ static void account_ended(struct fetch *t, const struct account *a, const struct
 	const struct fault *f)
 {
 	struct run *run = t->run;
-	bool something = f->code == FAULT_NONE || e->new_messages || e->sums.listed;
+	bool something = f->code == FAULT_NONE || e->new_messages || e->duplicates;
 
 	verdict_add(&t->verdict, f);
 	t->failed += f->code != FAULT_NONE;
@@ -260,14 +260,9 @@ static int make_archive(struct run *run, struct fault *f)
 	return r < 0 ? -1 : 0;
 }
 
-static int fetch_failed(struct fetch *t, const struct fault *f)
+static int fetch_failed(struct run *run, const struct fault *f)
 {
-	struct run *run = t->run;
-
-	if (f->code == FAULT_MISSING)
-		run_complain(run, "%s; popkeep init makes an archive, -C names another", f->text);
-	else
-		run_complain(run, "%s%s", f->text, fault_advice(f));
+	run_complain(run, "%s%s", f->text, fault_advice(f));
 	return fault_exit_status(f);
 }
 
@@ -287,7 +282,7 @@ static int fetch_run(struct run *run)
 	chosen_read_secrets(&t.chosen);
 	stop_catch_signals();
 	if (make_archive(run, &f) < 0 || poll_all(&t, &f) < 0)
-		return fetch_failed(&t, &f);
+		return fetch_failed(run, &f);
 	print_summary(&t);
 	int status = verdict_status(&t.verdict);
 	return status == STATUS_DONE && t.pending ? STATUS_PARTLY : status;

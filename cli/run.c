@@ -91,18 +91,9 @@ int run_find_folder(struct run *run, struct fault *f)
 
 int run_open_archive(struct run *run, struct fault *f)
 {
-	char name[256];
-
 	if (store_become_owner(run->folder, f) < 0)
 		return -1;
-	if (store_open(run->folder, run->cache_dir, STORE_READ, &run->store, f) == 0)
-		return 0;
-	if (f->code == FAULT_MISSING) {
-		(void)escape_text(slice_text(run->folder), name, sizeof name);
-		return fault_set(f, FAULT_MISSING, SCOPE_ARCHIVE, 0,
-			"no archive in %s; \"popkeep init\" makes one, -C names another", name);
-	}
-	return -1;
+	return store_open(run->folder, run->cache_dir, STORE_READ, &run->store, f);
 }
 
 static int make_folders_above(const char *folder, struct fault *f)
