@@ -74,6 +74,7 @@ static void print_account_json(struct run *run, const struct account *a,
 	json_add_count(&line, "duplicate", e->duplicates);
 	json_add_count(&line, "bytes", e->new_bytes);
 	json_add_count(&line, "elapsed_ms", e->elapsed_ms < 0 ? 0 : (uint64_t)e->elapsed_ms);
+	json_add_count(&line, "retrieve_ms", e->retrieve_ms < 0 ? 0 : (uint64_t)e->retrieve_ms);
 	if (f->code != FAULT_NONE) {
 		json_add_text(&line, "error", f->text);
 		json_add_count(&line, "status", (uint64_t)fault_exit_status(f));
