@@ -1,6 +1,7 @@
 #include "cli/command.h"
 #include "cli/header.h"
 #include "cli/message_list.h"
+#include "cli/readable.h"
 
 #include "archive/escape.h"
 #include "archive/find.h"
@@ -83,36 +84,18 @@ static int pour(struct run *run, struct spool *spool, uint64_t from, uint64_t to
 
 /* ---- As text ------------------------------------------------------------------------------- */
 
-/* Line by line: a tab stays, CR before LF goes, everything else as archive/escape.h says. */
-static void put_text(struct output *o, struct slice bytes)
-{
-	while (bytes.len > 0) {
-		size_t n = 0;
-
-		while (n < bytes.len && bytes.data[n] != '\n' && bytes.data[n] != '\t')
-			n++;
-		size_t shown = n;
-		if (n < bytes.len && bytes.data[n] == '\n' && n > 0 && bytes.data[n - 1] == '\r')
-			shown--;
-		out_escaped(o, slice_of(bytes.data, shown));
-		if (n < bytes.len)
-			out_bytes(o, slice_of(bytes.data + n++, 1));
-		bytes = slice_of(bytes.data + n, bytes.len - n);
-	}
-}
-
-/* The same from a spool, in pieces that end with a line, so that no character and no line end is
- * cut in two; a longer line is cut all the same. */
+/* Gives the spool's bytes to r in pieces that end with a line, so that no character is cut in two.
+ */
 static int pour_text(
-	struct run *run, struct spool *spool, uint64_t from, uint64_t to, struct fault *f)
+	struct readable *r, struct spool *spool, uint64_t from, uint64_t to, struct fault *f)
 {
-	enum { PIECE = 64 * 1024 };
-	struct buffer piece CLEANUP(buffer_deinit) = buffer_make(PIECE);
+	struct buffer piece CLEANUP(buffer_deinit) = buffer_make(READABLE_PIECE);
 
-	if (buffer_reserve(&piece, PIECE, f) < 0)
+	if (buffer_reserve(&piece, READABLE_PIECE, f) < 0)
 		return -1;
-	while (from < to && !out_is_over(&run->out)) {
-		size_t n = 0, want = to - from < PIECE ? (size_t)(to - from) : PIECE;
+	while (from < to && !out_is_over(r->out)) {
+		size_t n = 0,
+		       want = to - from < READABLE_PIECE ? (size_t)(to - from) : READABLE_PIECE;
 
 		if (spool_read(spool, from, piece.data, want, &n, f) < 0)
 			return -1;
@@ -123,9 +106,10 @@ static int pour_text(
 
 			n = lf ? (size_t)(lf - piece.data) + 1 : n;
 		}
-		put_text(&run->out, slice_of(piece.data, n));
+		readable_put(r, slice_of(piece.data, n));
 		from += n;
 	}
+	readable_end(r);
 	return 0;
 }
 
@@ -154,6 +138,7 @@ static int show_readable(struct run *run, struct spool *spool, struct fault *f)
 {
 	struct header header CLEANUP(header_deinit) = {0};
 	struct buffer head CLEANUP(buffer_deinit) = buffer_make(LIMIT_HEADER_BYTES);
+	struct readable text = {.out = &run->out};
 	size_t n = 0;
 
 	if (buffer_reserve(&head, LIMIT_HEADER_BYTES, f) < 0)
@@ -176,7 +161,7 @@ static int show_readable(struct run *run, struct spool *spool, struct fault *f)
 		out_format(&run->out, "\n");
 	}
 	out_format(&run->out, "\n");
-	if (pour_text(run, spool, header.body, spool_size(spool), f) < 0)
+	if (pour_text(&text, spool, header.body, spool_size(spool), f) < 0)
 		return -1;
 	if (!out_is_over(&run->out))
 		say_what_is_not_decoded(run, &header);
@@ -212,11 +197,12 @@ static int header_end(struct spool *spool, uint64_t *ret, struct fault *f)
 
 static int show_headers(struct run *run, struct spool *spool, struct fault *f)
 {
+	struct readable text = {.out = &run->out, .all = true};
 	uint64_t end = 0;
 
 	if (header_end(spool, &end, f) < 0)
 		return -1;
-	return pour_text(run, spool, 0, end, f);
+	return pour_text(&text, spool, 0, end, f);
 }
 
 /* ---- The command --------------------------------------------------------------------------- */

@@ -6,7 +6,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-enum { SILENT_MS = 1000, REDRAW_MS = 200, BAR_MAX = 30 };
+enum { SILENT_MS = 1000, REDRAW_MS = 200, BAR_MIN = 8, BAR_MAX = 30 };
 
 void progress_init(struct progress *p, enum progress_wanted wanted)
 {
@@ -36,22 +36,31 @@ static void format_left(int64_t ms, char ret[static PART_TEXT])
 		(void)snprintf(ret, PART_TEXT, ">99h");
 }
 
-static void format_bar(double share, char ret[static PART_TEXT])
+static double share_of(const struct progress_state *s)
 {
-	int filled = (int)(share * BAR_MAX);
+	return s->done >= s->all ? 1 : (double)s->done / (double)s->all;
+}
 
+/* As wide as fits into room, brackets included; nothing when that is too little for a bar. */
+static void format_bar(double share, size_t room, char ret[static PART_TEXT])
+{
+	size_t width = room < BAR_MAX + 2 ? room : BAR_MAX + 2;
+
+	ret[0] = '\0';
+	if (width < BAR_MIN + 2)
+		return;
+	width -= 2;
+	size_t filled = (size_t)(share * (double)width);
 	ret[0] = '[';
-	for (int i = 0; i < BAR_MAX; i++)
+	for (size_t i = 0; i < width; i++)
 		ret[1 + i] = i < filled ? '#' : '.';
-	ret[1 + BAR_MAX] = ']';
-	ret[2 + BAR_MAX] = '\0';
+	memcpy(ret + 1 + width, "]", 2);
 }
 
 static void format_parts(
 	const struct progress_state *s, int64_t elapsed_ms, char part[static PARTS][PART_TEXT])
 {
 	char a[TEXT_NUMBER], b[TEXT_NUMBER];
-	uint64_t done = s->all && s->done > s->all ? s->all : s->done;
 	double seconds = elapsed_ms > 0 ? (double)elapsed_ms / 1000 : 0.001;
 	double rate = (double)s->done / seconds;
 
@@ -63,17 +72,16 @@ static void format_parts(
 		(void)snprintf(part[PART_RATE], PART_TEXT, "%s/s", text_size((uint64_t)rate, a));
 	if (!s->all)
 		return;
-	double share = (double)done / (double)s->all;
-	format_bar(share, part[PART_BAR]);
-	(void)snprintf(part[PART_PERCENT], PART_TEXT, "%3d%%", (int)(share * 100));
+	(void)snprintf(part[PART_PERCENT], PART_TEXT, "%3d%%", (int)(share_of(s) * 100));
 	if (rate > 0)
-		format_left((int64_t)((double)(s->all - done) / rate * 1000), part[PART_LEFT]);
+		format_left((int64_t)((1 - share_of(s)) * (double)s->all / rate * 1000),
+			part[PART_LEFT]);
 }
 
 void progress_line(const struct progress_state *s, int64_t elapsed_ms, unsigned columns,
 	char ret[static PROGRESS_LINE])
 {
-	/* What a narrow terminal still shows, the most useful first. */
+	/* What a narrow terminal still shows, the most useful first; the bar takes what is left. */
 	static const enum part order[PARTS] = {
 		PART_PERCENT, PART_LEFT, PART_RATE, PART_ITEMS, PART_LABEL, PART_BAR};
 	char part[PARTS][PART_TEXT] = {{0}};
@@ -82,6 +90,8 @@ void progress_line(const struct progress_state *s, int64_t elapsed_ms, unsigned 
 
 	format_parts(s, elapsed_ms, part);
 	for (size_t i = 0; i < PARTS; i++) {
+		if (order[i] == PART_BAR && s->all && used < room)
+			format_bar(share_of(s), room - used - 1, part[PART_BAR]);
 		size_t len = strlen(part[order[i]]) + (used ? 1 : 0);
 
 		if (part[order[i]][0] && used + len <= room) {
