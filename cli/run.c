@@ -121,11 +121,17 @@ int run_create_archive(struct run *run, struct fault *f)
 	return store_create(run->folder, run->cache_dir, f);
 }
 
+/* What is still in stdout's buffer came first. */
+static void flush_output(struct run *run)
+{
+	errno = 0;
+	if (fflush(stdout) != 0 && !run->out.error)
+		run->out.error = errno ? errno : EIO;
+}
+
 static void say(struct run *run, const char *intro, const char *format, va_list args)
 {
-	/* What is still in stdout's buffer came first. */
-	if (fflush(stdout) != 0 && !run->out.error)
-		run->out.error = errno;
+	flush_output(run);
 	progress_clear(&run->progress);
 	(void)fputs(intro, stderr);
 	(void)vfprintf(stderr, format, args);
@@ -151,7 +157,9 @@ void run_note(struct run *run, const char *format, ...)
 {
 	va_list args;
 
-	if (run->verbosity == VERBOSITY_QUIET)
+	/* Whoever closed the pipe has read enough. */
+	flush_output(run);
+	if (run->verbosity == VERBOSITY_QUIET || out_is_over(&run->out))
 		return;
 	va_start(args, format);
 	say(run, "note: ", format, args);
