@@ -183,10 +183,25 @@ int spool_write(struct spool *s, struct slice bytes, struct fault *f)
 	return 0;
 }
 
+/* What was allocated ahead goes back, so that it does not count against the others. */
+static void trim(struct spool *s)
+{
+	size_t used = s->size ? (size_t)s->size : 1;
+	uint8_t *data = s->fd < 0 && used < s->allocated ? realloc(s->data, used) : NULL;
+
+	if (!data)
+		return;
+	s->data = data;
+	atomic_fetch_sub(&s->pool->memory, s->allocated - used);
+	s->allocated = used;
+}
+
 void spool_finish(struct spool *s)
 {
-	if (!s->finished)
-		hasher_end(s->hasher, &s->digest);
+	if (s->finished)
+		return;
+	hasher_end(s->hasher, &s->digest);
+	trim(s);
 	s->finished = true;
 }
 

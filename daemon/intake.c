@@ -167,9 +167,17 @@ static void take_group(struct intake *i, struct batch *ret)
 		batch_add(ret, batch_take(&i->queue));
 }
 
+/* While one group is being written the next may gather. */
+static bool is_full(const struct intake *i)
+{
+	return i->queue.bytes >= LIMIT_INTAKE_BYTES || i->queued >= 2 * LIMIT_INTAKE_BYTES ||
+	       i->queue.items >= LIMIT_GROUP_ITEMS;
+}
+
+/* A queue that is full must be worked off whatever a group's own limits are: the sockets wait. */
 static bool has_work(const struct intake *i)
 {
-	return i->asked.first || i->stop || (i->hurry && i->queue.items > 0) ||
+	return i->asked.first || i->stop || (i->queue.items > 0 && (i->hurry || is_full(i))) ||
 	       batch_is_due(&i->queue, monotonic_ms());
 }
 
@@ -329,9 +337,7 @@ void intake_closep(struct intake **i)
 bool intake_has_room(struct intake *i)
 {
 	lock(i);
-	/* While one group is being written the next may gather. */
-	bool room = i->queue.bytes < LIMIT_INTAKE_BYTES && i->queued < 2 * LIMIT_INTAKE_BYTES &&
-		    i->queue.items < LIMIT_GROUP_ITEMS;
+	bool room = !is_full(i);
 	unlock(i);
 	return room;
 }
