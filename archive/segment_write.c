@@ -14,6 +14,7 @@ enum {
 	LEVEL = 1, /* an open segment lives a month at most; sealing makes it small */
 	OUT_SIZE = 256 * 1024,
 	READ_SIZE = 64 * 1024,
+	TAR_BLOCK = 512,
 	FIRST_RESERVE = 1024 * 1024,
 	LARGEST_RESERVE = 64 * 1024 * 1024,
 };
@@ -304,7 +305,8 @@ int segment_append(struct segment_writer *w, struct spool *message, moment_ms ar
 {
 	f->code = FAULT_NONE; /* the callback's fault is told from libarchive's own by it */
 	w->fault = f;
-	bool ends = w->frame_bytes >= LIMIT_FRAME || spool_size(message) > LIMIT_FRAME_ENTRY;
+	uint64_t entry = TAR_BLOCK + (spool_size(message) + TAR_BLOCK - 1) / TAR_BLOCK * TAR_BLOCK;
+	bool ends = w->frame_bytes >= LIMIT_FRAME || w->frame_bytes + entry > LIMIT_FRAME_ENTRY;
 	if (ends && end_frame(w, f) < 0)
 		return -1;
 	struct location at = {

@@ -212,6 +212,26 @@ static void a_torn_end_is_damage_behind_whole_entries(void **state)
 	assert_int_equal(segment_walk_next(walk, &e, &from, &to, &w->f), 0);
 }
 
+static void an_entry_that_fits_a_frame_lies_in_one(void **state)
+{
+	struct world *w = *state;
+	struct kept kept[2];
+	struct segment_entry e;
+	struct segment_walk *walk CLEANUP(segment_walk_closep) = NULL;
+	uint64_t from, to;
+
+	assert_int_equal(segment_writer_open(w->folder, 1, 0, &w->writer, &w->f), 0);
+	add(w, 1, 1000000, &kept[0]);
+	add(w, 2, LIMIT_FRAME_ENTRY - 1024, &kept[1]);
+	end_group(w);
+	assert_int_equal(kept[1].at.entry_offset, 0);
+	int fd CLEANUP(fd_closep) = open_segment(w);
+	assert_int_equal(
+		segment_walk_open(fd, 1, 0, segment_writer_end(w->writer), &walk, &w->f), 0);
+	assert_int_equal(segment_walk_next(walk, &e, &from, &to, &w->f), WALK_ENTRY);
+	assert_int_equal(e.frames_end, kept[1].at.frame_offset);
+}
+
 static void only_names_of_segments_are_names_of_segments(void **state)
 {
 	uint64_t number;
@@ -237,6 +257,7 @@ int main(void)
 		WORLD_TEST(a_walk_finds_every_entry_where_it_was_put),
 		WORLD_TEST(a_flipped_byte_costs_its_frame_and_no_other),
 		WORLD_TEST(a_torn_end_is_damage_behind_whole_entries),
+		WORLD_TEST(an_entry_that_fits_a_frame_lies_in_one),
 		TEST(only_names_of_segments_are_names_of_segments),
 	};
 
