@@ -59,8 +59,9 @@ int catalog_settle(
 /* How often a UIDL was refused so far. */
 int catalog_get_tries(struct catalog *c, uint64_t maildrop, struct slice uidl, uint64_t *ret,
 	struct fault *f) MUST_CHECK;
-int catalog_get_sums(
-	struct catalog *c, uint64_t maildrop, struct sums *ret, struct fault *f) MUST_CHECK;
+/* *ret_polled: when a poll was last noted, 0 never. */
+int catalog_get_sums(struct catalog *c, uint64_t maildrop, struct sums *ret, moment_ms *ret_polled,
+	struct fault *f) MUST_CHECK;
 
 /* ---- Segments ------------------------------------------------------------------------------ */
 
@@ -106,8 +107,9 @@ int catalog_lies_at(struct catalog *c, const struct digest *d, const struct loca
 		     "lines, frontier, last_line) VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6)")             \
 	X(PUT_MAILDROP, "INSERT INTO maildrop (number, name, server, user) "                       \
 			"VALUES (?1, ?2, ?3, ?4) ON CONFLICT (number) DO UPDATE SET name = ?2")    \
-	X(GET_SUMS, "SELECT listed, archived, pending, refused, vanished, sizes_unreliable "       \
-		    "FROM maildrop WHERE number = ?1")                                             \
+	X(GET_SUMS,                                                                                \
+		"SELECT listed, archived, pending, refused, vanished, sizes_unreliable, polled "   \
+		"FROM maildrop WHERE number = ?1")                                                 \
 	X(SET_SUMS, "UPDATE maildrop SET listed = ?2, archived = ?3, pending = ?4, refused = ?5, " \
 		    "vanished = ?6, sizes_unreliable = ?7 WHERE number = ?1")                      \
 	X(SET_POLLED, "UPDATE maildrop SET polled = ?2 WHERE number = ?1")                         \

@@ -51,7 +51,8 @@ static int read_drop(struct catalog *c, uint64_t number, struct drop *ret, struc
 	*ret = (struct drop){.number = number,
 		.sums = {column_number(s, 0), column_number(s, 1), column_number(s, 2),
 			column_number(s, 3), column_number(s, 4)},
-		.sizes_unreliable = column_number(s, 5) != 0};
+		.sizes_unreliable = column_number(s, 5) != 0,
+		.polled = sqlite3_column_int64(s, 6)};
 	(void)sqlite3_reset(s);
 	return 0;
 }
@@ -107,13 +108,15 @@ int drops_write(struct catalog *c, struct fault *f)
 	return 0;
 }
 
-int catalog_get_sums(struct catalog *c, uint64_t maildrop, struct sums *ret, struct fault *f)
+int catalog_get_sums(struct catalog *c, uint64_t maildrop, struct sums *ret, moment_ms *ret_polled,
+	struct fault *f)
 {
 	struct drop *drop;
 
 	if (drops_get(c, maildrop, &drop, f) < 0)
 		return -1;
 	*ret = drop->sums;
+	*ret_polled = drop->polled;
 	return 0;
 }
 
@@ -396,6 +399,7 @@ static int apply_poll(struct catalog *c, const struct event *e, struct fault *f)
 	if (drops_get(c, e->maildrop, &drop, f) < 0)
 		return -1;
 	drop->sums = e->sums;
+	drop->polled = e->t;
 	drop->dirty = true;
 	return catalog_set_polled(c, e->maildrop, e->t, f);
 }

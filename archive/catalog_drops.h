@@ -7,6 +7,7 @@
 struct drop {
 	uint64_t number;
 	struct sums sums;
+	moment_ms polled; /* as read; written by catalog_set_polled() */
 	bool sizes_unreliable, dirty;
 };
 

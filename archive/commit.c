@@ -204,6 +204,7 @@ static int commit_listing(struct commit *c, struct item *i, struct fault *f)
 	struct event e = {.kind = EVENT_VANISH, .t = c->now, .maildrop = i->maildrop};
 	struct catalog *catalog = c->s->catalog;
 	struct sums now;
+	moment_ms polled;
 
 	for (size_t n = 0; n < i->vanished_n; n++) {
 		e.uidl = buffer_slice(&i->vanished[n].uidl);
@@ -217,12 +218,13 @@ static int commit_listing(struct commit *c, struct item *i, struct fault *f)
 			    catalog, i->maildrop, buffer_slice(&p->uidl), p->listed_size, f) < 0)
 			return -1;
 	}
-	if (catalog_get_sums(catalog, i->maildrop, &now, f) < 0)
+	if (catalog_get_sums(catalog, i->maildrop, &now, &polled, f) < 0)
 		return -1;
 	e.kind = EVENT_POLL;
 	e.uidl = slice_of(NULL, 0);
 	e.sums = i->sums;
-	if (!sums_equal(&now, &i->sums) && add_event(c, &e, NULL, f) < 0)
+	/* The first poll is told even of an empty maildrop: that it was polled is worth knowing. */
+	if ((polled == 0 || !sums_equal(&now, &i->sums)) && add_event(c, &e, NULL, f) < 0)
 		return -1;
 	return i->complete ? catalog_set_polled(catalog, i->maildrop, c->now, f) : 0;
 }

@@ -24,8 +24,9 @@ struct store {
 	uint64_t catalog_inode; /* rebuild puts another file in its place */
 	struct writer_slot slot[CLASSES_MAX];
 	size_t slots;
-	struct fault dead; /* code not NONE: a write failed, nothing more is written */
-	char **notice;	   /* oldest first */
+	struct frame_cache cache; /* for reading */
+	struct fault dead;	  /* code not NONE: a write failed, nothing more is written */
+	char **notice;		  /* oldest first */
 	size_t notices;
 };
 

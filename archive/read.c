@@ -72,7 +72,8 @@ static int read_once(struct store *s, const struct message *m, uint64_t limit, m
 	int fd CLEANUP(fd_closep) = segment_open_file(s, m->at.segment, f);
 	if (fd < 0)
 		return ENTRY_OTHER;
-	return segment_read_entry(fd, &m->at, &m->digest, m->size_bytes, limit, sink, context, f);
+	return segment_read_entry(
+		fd, &s->cache, &m->at, &m->digest, m->size_bytes, limit, sink, context, f);
 }
 
 int message_read(struct store *s, const struct message *m, message_sink *sink, void *context,

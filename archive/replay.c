@@ -118,12 +118,13 @@ static int apply_placed(struct catalog *c, const struct event *e, uint64_t numbe
 static int mend(struct catalog *c, struct event *e, struct fault *f)
 {
 	struct sums sums;
+	moment_ms polled;
 	char name[40];
 
 	if (e->kind == EVENT_UNKNOWN || e->kind == EVENT_BEGIN || e->kind == EVENT_COMMIT ||
 		e->kind == EVENT_ACCOUNT)
 		return 0;
-	if (catalog_get_sums(c, e->maildrop, &sums, f) < 0) {
+	if (catalog_get_sums(c, e->maildrop, &sums, &polled, f) < 0) {
 		(void)snprintf(name, sizeof name, "maildrop-%" PRIu64, e->maildrop);
 		struct event account = {.kind = EVENT_ACCOUNT,
 			.maildrop = e->maildrop,

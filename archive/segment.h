@@ -49,13 +49,25 @@ int segment_sync(struct segment_writer *w, struct fault *f) MUST_CHECK;
 
 /* ---- Reading one entry -------------------------------------------------------------------- */
 
+/* The frame that was decoded last: neighbours are read together, and a frame holds dozens of them.
+ * Embedded; {0} at first. At most LIMIT_FRAME_ENTRY bytes. */
+struct frame_cache {
+	uint64_t segment, frame_offset;
+	struct buffer bytes;
+	bool filled, broken; /* broken: it could not be decoded to its end; fault says why */
+	struct fault fault;
+};
+void frame_cache_deinit(struct frame_cache *c);
+
 /* fd: the segment, read with pread only. Gives the bytes of the entry at `at`, which must be
- * mail/<digest>.eml of `size` bytes, in pieces; ENTRY_OTHER when something else lies there or the
- * frame cannot be decoded (reason in *f, FAULT_DAMAGE). At most `limit` bytes are given. */
+ * mail/<digest>.eml of `size` bytes, in pieces; ENTRY_OTHER when something else lies there or it
+ * cannot be decoded (reason in *f, FAULT_DAMAGE). At most `limit` bytes are given. An entry that
+ * was decoded whole is given even where its frame is damaged behind it: its digest is the caller's
+ * to check. */
 enum { ENTRY_OTHER = 1 };
-int segment_read_entry(int fd, const struct location *at, const struct digest *digest,
-	uint64_t size, uint64_t limit, message_sink *sink, void *context,
-	struct fault *f) MUST_CHECK;
+int segment_read_entry(int fd, struct frame_cache *cache, const struct location *at,
+	const struct digest *digest, uint64_t size, uint64_t limit, message_sink *sink,
+	void *context, struct fault *f) MUST_CHECK;
 
 /* ---- Walking a segment -------------------------------------------------------------------- */
 

@@ -10,7 +10,7 @@
 
 /* Frames that libarchive has read ahead of the entry that it is at: it asks for a few kilobytes
  * more than it needs, and frames can be as small as one message. */
-enum { FRAMES_AHEAD_MAX = 4096 };
+enum { FRAMES_AHEAD_MAX = 4096, TAR_BLOCK = 512 };
 
 struct frame_place {
 	uint64_t offset;  /* in the file */
@@ -171,26 +171,111 @@ static int give_entry(
 	return 0;
 }
 
-int segment_read_entry(int fd, const struct location *at, const struct digest *digest,
+/* The entry that libarchive is to find next must be the message. */
+static int check_header(
+	struct stream *s, const struct digest *digest, uint64_t size, struct fault *f)
+{
+	struct archive_entry *entry;
+	struct digest named;
+
+	if (archive_read_next_header(s->tar, &entry) != ARCHIVE_OK)
+		return damage(s, f);
+	if (parse_mail_name(archive_entry_pathname(entry), &named) &&
+		digest_compare(&named, digest) == 0 &&
+		archive_entry_size(entry) == (la_int64_t)size)
+		return 0;
+	fault_record(f, FAULT_DAMAGE, SCOPE_MESSAGE, 0, "another entry lies there");
+	return ENTRY_OTHER;
+}
+
+void frame_cache_deinit(struct frame_cache *c)
+{
+	buffer_deinit(&c->bytes);
+	*c = (struct frame_cache){0};
+}
+
+/* Decodes the frame as far as it can be. >0: it is larger than any of ours, or memory is short. */
+static int fill_cache(int fd, struct frame_cache *c, const struct location *at, struct fault *f)
+{
+	struct frame_reader *r CLEANUP(frame_reader_closep) = NULL;
+	struct slice bytes;
+	int n;
+
+	if (c->filled && c->segment == at->segment && c->frame_offset == at->frame_offset)
+		return 0;
+	c->filled = c->broken = false;
+	c->bytes.max = LIMIT_FRAME_ENTRY;
+	buffer_clear(&c->bytes);
+	if (frame_reader_open(fd, at->frame_offset, UINT64_MAX, &r, f) < 0)
+		return -1;
+	while ((n = frame_read(r, &bytes, &c->fault)) == FRAME_BYTES) {
+		if (frame_reader_start(r) != at->frame_offset)
+			break; /* a skippable frame lay there, and the next one began */
+		if (buffer_append(&c->bytes, bytes.data, bytes.len, f) < 0)
+			return 1;
+		if (frame_reader_end(r) > 0)
+			break;
+	}
+	c->broken = n < 0;
+	c->segment = at->segment;
+	c->frame_offset = at->frame_offset;
+	c->filled = true;
+	return 0;
+}
+
+static int read_from_cache(struct frame_cache *c, const struct location *at,
+	const struct digest *digest, uint64_t size, uint64_t limit, message_sink *sink,
+	void *context, struct fault *f)
+{
+	struct stream s CLEANUP(stream_deinit) = {0};
+
+	if (stream_begin_tar(&s, f) < 0)
+		return -1;
+	s.broken = c->broken;
+	s.fault = c->fault;
+	if (archive_read_open_memory(s.tar, c->bytes.data + at->entry_offset,
+		    c->bytes.len - (size_t)at->entry_offset) != ARCHIVE_OK)
+		return damage(&s, f);
+	int r = check_header(&s, digest, size, f);
+	return r != 0 ? r : give_entry(&s, limit, sink, context, f);
+}
+
+/* Whether the entry's header and bytes lie in the frame that was decoded. */
+static bool holds(const struct frame_cache *c, const struct location *at, uint64_t size)
+{
+	uint64_t have = c->bytes.len;
+
+	return at->entry_offset <= have && TAR_BLOCK + size <= have - at->entry_offset;
+}
+
+/* An entry that spans frames. */
+static int read_from_file(int fd, const struct location *at, const struct digest *digest,
 	uint64_t size, uint64_t limit, message_sink *sink, void *context, struct fault *f)
 {
 	struct stream s CLEANUP(stream_deinit) = {.skip = at->entry_offset};
-	struct archive_entry *entry;
-	struct digest named;
 
 	if (frame_reader_open(fd, at->frame_offset, UINT64_MAX, &s.frames, f) < 0 ||
 		stream_begin_tar(&s, f) < 0)
 		return -1;
-	if (stream_open_tar(&s) != ARCHIVE_OK ||
-		archive_read_next_header(s.tar, &entry) != ARCHIVE_OK)
+	if (stream_open_tar(&s) != ARCHIVE_OK)
 		return damage(&s, f);
-	if (!parse_mail_name(archive_entry_pathname(entry), &named) ||
-		digest_compare(&named, digest) != 0 ||
-		archive_entry_size(entry) != (la_int64_t)size) {
-		fault_record(f, FAULT_DAMAGE, SCOPE_MESSAGE, 0, "another entry lies there");
-		return ENTRY_OTHER;
+	int r = check_header(&s, digest, size, f);
+	return r != 0 ? r : give_entry(&s, limit, sink, context, f);
+}
+
+int segment_read_entry(int fd, struct frame_cache *cache, const struct location *at,
+	const struct digest *digest, uint64_t size, uint64_t limit, message_sink *sink,
+	void *context, struct fault *f)
+{
+	if (size < LIMIT_FRAME_ENTRY - TAR_BLOCK && at->entry_offset < LIMIT_FRAME_ENTRY) {
+		int r = fill_cache(fd, cache, at, f);
+
+		if (r < 0)
+			return -1;
+		if (r == 0 && holds(cache, at, size))
+			return read_from_cache(cache, at, digest, size, limit, sink, context, f);
 	}
-	return give_entry(&s, limit, sink, context, f);
+	return read_from_file(fd, at, digest, size, limit, sink, context, f);
 }
 
 /* ---- The walk ------------------------------------------------------------------------------ */
@@ -336,7 +421,7 @@ int segment_walk_next(struct segment_walk *w, struct segment_entry *ret, uint64_
 	if (digest_entry(w, &e) < 0)
 		return pass_damage(w, trouble_at(w), ret_from, ret_to, f);
 	/* The last byte of the padding tells in which frame the entry ends. */
-	uint64_t last = position + 512 + (e.size + 511) / 512 * 512 - 1;
+	uint64_t last = position + TAR_BLOCK + (e.size + TAR_BLOCK - 1) / TAR_BLOCK * TAR_BLOCK - 1;
 	for (size_t i = 0; i < w->s.places && w->s.place[i].decoded <= last; i++)
 		e.frames_end = w->s.place[i].end;
 	*ret = e;

@@ -148,7 +148,8 @@ int store_open_folders(const char *folder, const char *cache_dir, enum store_mod
 		return fault_set(f, FAULT_MISSING, SCOPE_ARCHIVE, 0,
 			"there is no archive at %s; `popkeep init` makes one", folder);
 	if (s->folder_fd < 0)
-		return fault_errno(f, FAULT_SYSTEM, SCOPE_ARCHIVE, errno, "%s", folder);
+		return fault_errno(f, errno == EACCES ? FAULT_ACCESS : FAULT_SYSTEM, SCOPE_ARCHIVE,
+			errno, "%s: cannot open; popkeep runs as the owner of the archive", folder);
 	if (refuse_stranger(folder, s->folder_fd, f) < 0)
 		return -1;
 	int r = layout_read(s->folder_fd, mode, s->id, f);
@@ -205,6 +206,7 @@ struct store *store_close(struct store *s)
 	if (!s)
 		return NULL;
 	store_close_writers(s);
+	frame_cache_deinit(&s->cache);
 	catalog_close(s->catalog);
 	fd_closep(&s->ledger_fd);
 	fd_closep(&s->segments_fd);

@@ -111,19 +111,20 @@ static void every_entry_reads_back_from_its_place(void **state)
 {
 	struct world *w = *state;
 	struct kept kept[SIZES];
+	struct frame_cache cache CLEANUP(frame_cache_deinit) = {0};
 
 	fill(w, kept);
 	int fd CLEANUP(fd_closep) = open_segment(w);
 	for (unsigned i = 0; i < SIZES; i++) {
 		uint64_t got = 0;
 
-		assert_int_equal(segment_read_entry(fd, &kept[i].at, &kept[i].digest, kept[i].size,
-					 UINT64_MAX, count_bytes, &got, &w->f),
+		assert_int_equal(segment_read_entry(fd, &cache, &kept[i].at, &kept[i].digest,
+					 kept[i].size, UINT64_MAX, count_bytes, &got, &w->f),
 			0);
 		assert_int_equal(got, kept[i].size);
 	}
-	assert_int_equal(segment_read_entry(fd, &kept[1].at, &kept[2].digest, 511, UINT64_MAX,
-				 count_bytes, &(uint64_t){0}, &w->f),
+	assert_int_equal(segment_read_entry(fd, &cache, &kept[1].at, &kept[2].digest, 511,
+				 UINT64_MAX, count_bytes, &(uint64_t){0}, &w->f),
 		ENTRY_OTHER);
 }
 
