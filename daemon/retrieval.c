@@ -266,8 +266,11 @@ static bool may_send(const struct session *s)
 {
 	const struct retrieval *r = &s->retrieval;
 
+	/* A full window must not hold back the command that confirms its last message. */
+	if (is_quiet(s))
+		return true;
 	if (!s->pipelining || r->sent >= r->alone_from)
-		return is_quiet(s);
+		return false;
 	return window_may_send(&r->window, entry_of(s, r->order[r->sent])->size);
 }
 
