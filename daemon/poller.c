@@ -345,9 +345,6 @@ static void note_maildrop(struct poller *p, const struct poll *one, int outcome)
 			a->user, one->maildrop.server, one->maildrop.number);
 		push_notice(p, a, text);
 	}
-	if (a->tls == TLS_NONE)
-		push_notice(p, a,
-			"WARNING: tls = \"none\": password and mail cross the network in clear");
 }
 
 static void take_answers(struct poller *p)
