@@ -12,6 +12,7 @@
 #include <linux/magic.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
@@ -394,6 +395,10 @@ int store_create(const char *folder, const char *cache_dir, struct fault *f)
 		return fault_errno(f, FAULT_SYSTEM, SCOPE_ARCHIVE, errno, "%s", folder);
 	if (refuse_stranger(folder, folder_fd, f) < 0)
 		return -1;
+	/* One maker at a time, where the file system can: two would take turns in writing halves.
+	 */
+	while (flock(folder_fd, LOCK_EX) < 0 && errno == EINTR)
+		;
 	int r = layout_read(folder_fd, STORE_READ, id, f);
 	if (r != LAYOUT_NONE)
 		return r < 0 ? -1 : STORE_EXISTS;
