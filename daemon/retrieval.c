@@ -194,20 +194,24 @@ static void end_one(struct session *s)
 	session_touch(s);
 }
 
-/* -ERR to RETR: this message's trouble, unless the server says that it is its own. */
+/* -ERR to RETR: this message's trouble. A server that says that it is its own, and says so of one
+ * message after the other, is left alone for now; but each of these refusals stands, so that a
+ * message that always gets such an answer does not keep the others waiting for ever. */
 static int on_refusal(struct session *s, const struct pop3_event *e, struct fault *f)
 {
 	char text[200];
 
 	(void)escape_text(e->reply.text, text, sizeof text);
-	if (e->reply.code == REPLY_CODE_SYS_TEMP || e->reply.code == REPLY_CODE_SYS_PERM ||
-		e->reply.code == REPLY_CODE_IN_USE)
-		return fault_set(f, FAULT_PROTOCOL, SCOPE_ACCOUNT, 0,
-			"the server has trouble of its own: %s; try again later", text);
+	bool system = e->reply.code == REPLY_CODE_SYS_TEMP ||
+		      e->reply.code == REPLY_CODE_SYS_PERM || e->reply.code == REPLY_CODE_IN_USE;
+	s->retrieval.system_errors = system ? s->retrieval.system_errors + 1 : 0;
 	if (refuse(s, current(s), REFUSAL_RETR_FAILED, text, f) < 0)
 		return -1;
 	end_one(s);
-	return 1;
+	if (s->retrieval.system_errors < LIMIT_SYSTEM_ERRORS)
+		return 1;
+	return fault_set(f, FAULT_PROTOCOL, SCOPE_ACCOUNT, 0,
+		"the server has trouble of its own: %s; try again later", text);
 }
 
 static int on_data(struct session *s, const struct pop3_event *e, struct fault *f)
@@ -238,6 +242,7 @@ static int on_retrieval(struct session *s, const struct pop3_event *e, struct fa
 	case POP3_DATA:
 		return on_data(s, e, f);
 	case POP3_MESSAGE_END:
+		s->retrieval.system_errors = 0;
 		if (hand_in(s, current(s), f) < 0)
 			return -1;
 		end_one(s);

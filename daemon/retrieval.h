@@ -12,11 +12,12 @@ struct retrieval {
 	struct window window;
 	int64_t began;	 /* monotonic_ms() */
 	uint32_t *order; /* entries of the listing: those fetched in the window, then those alone */
-	size_t n, alone_from;  /* how many, and where those alone begin */
-	size_t sent, done;     /* commands queued; messages that ended */
-	bool closing;	       /* the NOOP behind the last RETR is queued */
-	bool refused;	       /* the message that ends the session is refused already */
-	struct repeat *repeat; /* digests of messages that share their UIDL */
+	size_t n, alone_from;	/* how many, and where those alone begin */
+	size_t sent, done;	/* commands queued; messages that ended */
+	uint32_t system_errors; /* in a row: RETRs that failed by the server's own fault */
+	bool closing;		/* the NOOP behind the last RETR is queued */
+	bool refused;		/* the message that ends the session is refused already */
+	struct repeat *repeat;	/* digests of messages that share their UIDL */
 	size_t repeats;
 };
 void retrieval_deinit(struct retrieval *r);
