@@ -76,6 +76,7 @@ def fill(server):
 
 def demonstrate(popkeep, folder, server):
     base = [popkeep, '-c', str(write_config(folder, server))]
+    run([*base, 'init'])
     show('Fetching three mailboxes (two share ten messages; nothing is removed from the server)')
     run([*base, 'fetch'])
     show('Again: nothing is new')

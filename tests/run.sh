@@ -24,6 +24,7 @@ export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=1:strict_string_checks=1:exitco
 export UBSAN_OPTIONS=${UBSAN_OPTIONS:-halt_on_error=1:print_stacktrace=1:exitcode=99}
 log=$folder/meson-logs/testlog.json
 rm -f $log
+# Time limits are for a machine with nothing else to do.
 # shellcheck disable=SC2086
-meson test -C $folder --no-rebuild --print-errorlogs ${TESTS:-}
+meson test -C $folder --no-rebuild --print-errorlogs --timeout-multiplier 3 ${TESTS:-}
 exec /usr/bin/python3 tests/count.py $log ${POPKEEP_ALSO:+"$POPKEEP_ALSO"}
