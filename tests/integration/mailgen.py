@@ -85,6 +85,14 @@ def message(seed, number, size=None):
     return (head + rest).encode()
 
 
+def attachment_of(seed, size):
+    """A message with an attachment of that many bytes, which do not compress."""
+    rng = random.Random(f'attachment/{seed}')
+    text = base64.encodebytes(rng.randbytes(size)).decode().replace('\n', '\r\n')
+    return (header(rng, 0) + 'Content-Type: application/octet-stream\r\n'
+            f'Content-Transfer-Encoding: base64\r\n\r\n{text}').encode()
+
+
 def mailbox(seed, count, size=None):
     return [message(seed, n, size) for n in range(count)]
 

@@ -101,9 +101,16 @@ class Popkeep:
         head = ['-c', str(self.config)] if config else []
         return [BINARY, *head, *map(str, arguments)]
 
-    def start(self, *arguments, **options):
+    def init(self):
+        subprocess.run([BINARY, '-C', self.archive, 'init'], env=self.environment(),
+                       stdin=subprocess.DEVNULL, capture_output=True, check=True)
+
+    def start(self, *arguments, config=True, init=True, **options):
+        """Makes the archive before a fetch that finds none, unless init is False."""
+        if init and 'fetch' in arguments and not self.archive.exists():
+            self.init()
         return subprocess.Popen(
-            self.command(*arguments), env=self.environment(), stdin=subprocess.DEVNULL,
+            self.command(*arguments, config=config), env=self.environment(), stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
 
     def finish(self, process, timeout=180):
@@ -146,7 +153,7 @@ class Popkeep:
     def status(self, name, **options):
         options.setdefault('code', (DONE, PARTLY))
         lines = self.json('status', '--all', **options).of_type('account')
-        return next(line for line in lines if line.get('name', line.get('account')) == name)
+        return next(line for line in lines if line['account'] == name)
 
     def messages(self):
         return self.json('search', code=(DONE, NOTHING)).of_type('message')

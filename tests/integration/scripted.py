@@ -58,6 +58,7 @@ class Session:
         self.outbuf = []
         self.user = None
         self.authorized = self.secure = False
+        self.pipelined = False       # a command came before the one before it was answered
 
     # Reading and writing
 
@@ -138,6 +139,7 @@ class Session:
                 raise Gone
             self.inbuf += data
         line, _, self.inbuf = self.inbuf.partition(b'\n')
+        self.pipelined = self.pipelined or bool(self.inbuf)
         return line.rstrip(b'\r')
 
     # The session
@@ -325,6 +327,8 @@ class Server:
             thread.join(10)
         if self.errors and kind is None:
             raise self.errors[0]
+        if self.deleted and kind is None:
+            raise AssertionError(f'the client deleted messages {self.deleted}')
 
     def commands(self):
         """All sessions' commands, in order."""

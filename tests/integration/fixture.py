@@ -1,0 +1,86 @@
+"""What several tests begin with."""
+import client
+import dovecot
+import mailgen
+import popkeep
+import scripted
+import tap
+
+
+def a_dovecot(folder, mailboxes, **options):
+    """mailboxes: {user: [message]}; the password is `secret`. To be used by `with`."""
+    try:
+        server = dovecot.Dovecot(folder / 'dovecot', {u: 'secret' for u in mailboxes}, **options)
+    except dovecot.Missing as e:
+        raise tap.MissingServer(e) from e
+    for user, messages in mailboxes.items():
+        server.deliver(user, messages)
+    return server
+
+
+def for_dovecot(messages):
+    """Those that Dovecot serves as they are."""
+    return [m for m in messages if not m.startswith(dovecot.NOT_STUFFED)]
+
+
+def scripted_account(folder, server, name='anna', **options):
+    keep = popkeep.Popkeep(folder)
+    options.setdefault('timeout', '10s')
+    keep.account(name, server.port, **options)
+    return keep
+
+
+def check_kept(keep, messages):
+    """The archive holds these messages, each once, byte for byte, and nothing else."""
+    wanted = sorted(set(map(client.digest, messages)))
+    tap.equal(keep.digests(), wanted, 'digests kept')
+    tap.equal(keep.verify().summary['messages'], len(wanted), 'messages that verify counts')
+
+
+def fetch_until(keep, name='anna', limit=5):
+    """Fetches until nothing is pending; the last account line. For servers that need several."""
+    for _ in range(limit):
+        line = keep.fetch_account(name, code=None)
+        popkeep.check_sums(line)
+        if 'error' not in line and line['pending'] == 0 and line['new'] == 0:
+            return line
+    raise AssertionError(f'still pending after {limit} fetches: {line}')
+
+
+def fetched_archive(folder, mail):
+    """An archive of mail from a scripted server that is gone again."""
+    with scripted.Server(mail) as server:
+        keep = scripted_account(folder, server)
+        keep.fetch()
+    return keep
+
+
+class Refusing(scripted.Session):
+    def retr(self, number, message):
+        if message.uidl in (b'bad', b'worse'):
+            self.err('[SYS/PERM] no')
+        else:
+            super().retr(number, message)
+
+
+def a_long_story(folder):
+    """An archive with all that a ledger can tell by now."""
+    mail = [scripted.Message(m, b'u%d' % n)
+            for n, m in enumerate(mailgen.mailbox('story', 20, size=500))]
+    with scripted.Server([scripted.Message(m.data, m.uidl) for m in mail], Refusing) as server, \
+            scripted.Server(mailgen.mailbox('story', 5, size=500)) as other:
+        keep = scripted_account(folder, server)
+        keep.account('bert', other.port)
+        server.messages[3].uidl = b'bad'
+        server.messages[4].uidl = b'worse'
+        keep.fetch(code=None)
+        del server.messages[3]                                  # vanishes
+        server.messages.append(scripted.Message(mail[0].data, b'again'))  # the same bytes again
+        server.messages[6].data += b'other bytes\r\n'           # a UIDL used again
+        server.messages[6].size += 13
+        server.messages += [scripted.Message(m, b'same') for m in mailgen.mailbox('twins', 2)]
+        keep.fetch(code=None)
+        keep.account('bert', other.port, user='bertram')        # a new UIDL space
+        fetch_until(keep, 'bert')
+        fetch_until(keep, 'anna')
+    return keep
