@@ -101,7 +101,9 @@ class Subject:
         if done.returncode != 0:
             sys.exit(f'exit {done.returncode}: {done.stdout[-2000:]} {done.stderr[-2000:]}')
         line = next(o for o in map(json.loads, done.stdout.splitlines()) if o['type'] == 'account')
-        return json.loads(self.report.read_text()), line
+        taken = json.loads(self.report.read_text())
+        taken['retrieve_s'] = line.get('retrieve_ms', 0) / 1000
+        return taken, line
 
 
 def median(runs, key):
@@ -181,6 +183,7 @@ def bench_delay(folder):
     rest = median(fetches, 'wall_s') - median(polls, 'wall_s')
     print(f"  popkeep fetch     {spread(fetches, 'wall_s')}, peak {peak(fetches)}")
     print(f"  popkeep poll      {spread(polls, 'wall_s')}")
+    print(f"  its own account   {spread(fetches, 'retrieve_s')} from the first RETR on")
     print(f'  fetch less poll   {rest:.3f} s, {FEW / rest:.0f} messages/s, '
           f'{FEW / rest / limit:.2f} of the best drain')
 
