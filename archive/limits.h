@@ -32,11 +32,12 @@
 #define LIMIT_LOGIN_INPUT      (128 * KIB) /* answers that were not looked at yet */
 #define LIMIT_SCRAM_ITERATIONS 250000	   /* usual: 4096 to 15000; PBKDF2 holds up the loop */
 
-#define LIMIT_INTAKE_BYTES  (8 * MIB) /* of mail that waits for the writer, before sockets wait */
-#define LIMIT_REPEATED	    10000     /* messages that share their UIDL, in one session */
-#define LIMIT_BREAKS	    2 /* sessions that broke inside one message before it is refused */
-#define LIMIT_SYSTEM_ERRORS 3 /* [SYS/…] answers to RETR in a row before the server is left alone \
-			       */
+#define LIMIT_INTAKE_BYTES (8 * MIB) /* of mail that waits for the writer, before sockets wait */
+#define LIMIT_REPEATED	   10000     /* messages that share their UIDL, in one session */
+#define LIMIT_BREAKS	   2 /* sessions that broke inside one message before it is refused */
+#define LIMIT_SYSTEM_ERRORS                                                                        \
+	3 /* [SYS/…] answers to RETR in a row before the server is left alone                    \
+	   */
 #define LIMIT_RECONNECTS 10000 /* sessions in one poll, each of which got something done */
 #define LIMIT_TRICKLE	 512   /* octets in `timeout` that count as progress */
 

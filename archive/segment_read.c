@@ -4,6 +4,7 @@
 
 #include <archive.h>
 #include <archive_entry.h>
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -64,6 +65,7 @@ static int note_frame(struct stream *s)
 			s->place = grown;
 			s->places_size = size;
 		}
+		assert(s->place);
 		last = &s->place[s->places++];
 		*last = (struct frame_place){.offset = start, .decoded = s->decoded};
 	}

@@ -172,9 +172,10 @@ int spool_write(struct spool *s, struct slice bytes, struct fault *f)
 	assert(!s->finished);
 	if (bytes.len == 0)
 		return 0;
-	if (s->fd < 0 && !grow_memory(s, bytes.len) && move_to_file(s, f) < 0)
+	bool in_memory = s->fd < 0 && grow_memory(s, bytes.len);
+	if (!in_memory && s->fd < 0 && move_to_file(s, f) < 0)
 		return -1;
-	if (s->fd < 0)
+	if (in_memory)
 		memcpy(s->data + s->size, bytes.data, bytes.len);
 	else if (write_all(s, bytes.data, bytes.len, s->size, f) < 0)
 		return -1;
