@@ -47,29 +47,32 @@ static void stream_deinit(struct stream *s)
 	s->place = NULL;
 }
 
+static int add_place(struct stream *s, uint64_t start)
+{
+	if (s->places == FRAMES_AHEAD_MAX)
+		return -1;
+	if (s->places == s->places_size) {
+		size_t size = s->places_size ? s->places_size * 2 : 16;
+		struct frame_place *grown = realloc(s->place, size * sizeof *grown);
+
+		if (!grown)
+			return -1;
+		s->place = grown;
+		s->places_size = size;
+	}
+	s->place[s->places++] = (struct frame_place){.offset = start, .decoded = s->decoded};
+	return 0;
+}
+
 /* Remembers the frame that the reader is in. */
 static int note_frame(struct stream *s)
 {
 	uint64_t start = frame_reader_start(s->frames);
-	struct frame_place *last = s->places ? &s->place[s->places - 1] : NULL;
+	bool known = s->places > 0 && s->place[s->places - 1].offset == start;
 
-	if (!last || last->offset != start) {
-		if (s->places == FRAMES_AHEAD_MAX)
-			return -1;
-		if (s->places == s->places_size) {
-			size_t size = s->places_size ? s->places_size * 2 : 16;
-			struct frame_place *grown = realloc(s->place, size * sizeof *grown);
-
-			if (!grown)
-				return -1;
-			s->place = grown;
-			s->places_size = size;
-		}
-		assert(s->place);
-		last = &s->place[s->places++];
-		*last = (struct frame_place){.offset = start, .decoded = s->decoded};
-	}
-	last->end = frame_reader_end(s->frames);
+	if (!known && add_place(s, start) < 0)
+		return -1;
+	s->place[s->places - 1].end = frame_reader_end(s->frames);
 	return 0;
 }
 

@@ -548,7 +548,7 @@ static void an_include_of_itself_ends(void **state)
 
 static void includes_may_be_eight_deep(void **state)
 {
-	char name[16], text[64];
+	char name[32], text[64];
 	struct config *c CLEANUP(config_freep) = NULL, *none = NULL;
 	struct fault f = {0};
 
