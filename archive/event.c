@@ -257,70 +257,117 @@ static enum refusal get_refusal(struct slice s)
 	return 0;
 }
 
-static bool get_text_field(struct event *e, struct slice key, struct slice value)
+/* Which fields a line has. */
+enum {
+	HAS_MAILDROP = 1 << 0,
+	HAS_NAME = 1 << 1,
+	HAS_SERVER = 1 << 2,
+	HAS_USER = 1 << 3,
+	HAS_UIDL = 1 << 4,
+	HAS_DIGEST = 1 << 5,
+	HAS_SIZE = 1 << 6,
+	HAS_CLASS = 1 << 7,
+	HAS_SOURCE = 1 << 8,
+	HAS_REASON = 1 << 9,
+	HAS_TRIES = 1 << 10,
+	HAS_LISTED = 1 << 11,
+	HAS_ARCHIVED = 1 << 12,
+	HAS_PENDING = 1 << 13,
+	HAS_REFUSED = 1 << 14,
+	HAS_VANISHED = 1 << 15,
+	HAS_ROOT = 1 << 16,
+	HAS_LEAF = 1 << 17,
+	HAS_ARCHIVE = 1 << 18
+};
+
+static const unsigned required[] = {
+	[EVENT_UNKNOWN] = 0,
+	[EVENT_BEGIN] = HAS_ARCHIVE | HAS_LEAF,
+	[EVENT_ACCOUNT] = HAS_MAILDROP | HAS_NAME | HAS_SERVER | HAS_USER,
+	[EVENT_KEEP] = HAS_MAILDROP | HAS_UIDL | HAS_DIGEST | HAS_SIZE | HAS_CLASS | HAS_SOURCE,
+	[EVENT_SEE] = HAS_MAILDROP | HAS_UIDL | HAS_DIGEST,
+	[EVENT_REFUSE] = HAS_MAILDROP | HAS_UIDL | HAS_REASON | HAS_TRIES,
+	[EVENT_ACCEPT] = HAS_MAILDROP | HAS_UIDL | HAS_REASON,
+	[EVENT_VANISH] = HAS_MAILDROP | HAS_UIDL,
+	[EVENT_POLL] =
+		HAS_MAILDROP | HAS_LISTED | HAS_ARCHIVED | HAS_PENDING | HAS_REFUSED | HAS_VANISHED,
+	[EVENT_COMMIT] = HAS_SIZE | HAS_ROOT,
+};
+
+static bool get_text_field(struct event *e, struct slice key, struct slice value, unsigned *ret_has)
 {
 	const struct {
 		const char *key;
 		struct slice *at;
+		unsigned has;
 	} fields[] = {
-		{"name", &e->name},
-		{"server", &e->server},
-		{"user", &e->user},
-		{"uidl", &e->uidl},
-		{"class", &e->class_},
-		{"source", &e->source},
-		{"text", &e->text},
-		{"archive", &e->archive},
+		{"name", &e->name, HAS_NAME},
+		{"server", &e->server, HAS_SERVER},
+		{"user", &e->user, HAS_USER},
+		{"uidl", &e->uidl, HAS_UIDL},
+		{"class", &e->class_, HAS_CLASS},
+		{"source", &e->source, HAS_SOURCE},
+		{"text", &e->text, 0},
+		{"archive", &e->archive, HAS_ARCHIVE},
 	};
 
 	for (size_t i = 0; i < COUNT(fields); i++) {
 		if (is(key, fields[i].key)) {
 			*fields[i].at = value;
+			*ret_has |= fields[i].has;
 			return true;
 		}
 	}
 	return false;
 }
 
-/* >0: a number's key with a number; 0: no number's key; <0: not a number. */
-static int get_number_field(struct event *e, struct slice key, struct slice value)
+/* False: a number's key without a number. */
+static bool get_number_field(
+	struct event *e, struct slice key, struct slice value, unsigned *ret_has)
 {
 	const struct {
 		const char *key;
 		uint64_t *at;
+		unsigned has;
 	} fields[] = {
-		{"maildrop", &e->maildrop},
-		{"size", &e->size},
-		{"copy", &e->copy},
-		{"listed", e->kind == EVENT_POLL ? &e->sums.listed : &e->listed},
-		{"archived", &e->sums.archived},
-		{"pending", &e->sums.pending},
-		{"refused", &e->sums.refused},
-		{"vanished", &e->sums.vanished},
-		{"leaf", &e->leaf},
-		{"tries", &e->tries},
+		{"maildrop", &e->maildrop, HAS_MAILDROP},
+		{"size", &e->size, HAS_SIZE},
+		{"copy", &e->copy, 0},
+		{"listed", e->kind == EVENT_POLL ? &e->sums.listed : &e->listed, HAS_LISTED},
+		{"archived", &e->sums.archived, HAS_ARCHIVED},
+		{"pending", &e->sums.pending, HAS_PENDING},
+		{"refused", &e->sums.refused, HAS_REFUSED},
+		{"vanished", &e->sums.vanished, HAS_VANISHED},
+		{"leaf", &e->leaf, HAS_LEAF},
+		{"tries", &e->tries, HAS_TRIES},
 	};
 
 	for (size_t i = 0; i < COUNT(fields); i++) {
-		if (is(key, fields[i].key))
-			return get_number(value, fields[i].at) ? 1 : -1;
+		if (is(key, fields[i].key)) {
+			*ret_has |= fields[i].has;
+			return get_number(value, fields[i].at);
+		}
 	}
-	return 0;
+	return true;
 }
 
-static bool get_field(struct event *e, struct slice key, struct slice value)
+/* False: a key that is known, and a value that is none for it. */
+static bool get_field(struct event *e, struct slice key, struct slice value, unsigned *ret_has)
 {
-	if (is(key, "digest"))
+	if (is(key, "digest")) {
+		*ret_has |= HAS_DIGEST;
 		return digest_parse(value, &e->digest) == 0;
-	if (is(key, "root") || is(key, "previous"))
+	}
+	if (is(key, "root") || is(key, "previous")) {
+		*ret_has |= HAS_ROOT;
 		return digest_parse(value, &e->root) == 0;
+	}
 	if (is(key, "reason")) {
+		*ret_has |= HAS_REASON;
 		e->reason = get_refusal(value);
 		return e->reason != 0;
 	}
-	if (get_text_field(e, key, value))
-		return true;
-	return get_number_field(e, key, value) >= 0;
+	return get_text_field(e, key, value, ret_has) || get_number_field(e, key, value, ret_has);
 }
 
 static enum event_kind get_kind(struct slice word)
@@ -359,6 +406,7 @@ int event_parse(struct slice line, struct buffer *scratch, struct event *ret, st
 {
 	struct event e = {.listed = SIZE_UNKNOWN, .copy = 1};
 	struct slice key, value;
+	unsigned has = 0;
 
 	buffer_clear(scratch);
 	/* Decoding never lengthens: reserved once, slices into scratch stay valid. */
@@ -368,11 +416,15 @@ int event_parse(struct slice line, struct buffer *scratch, struct event *ret, st
 	if (r != 0)
 		return r;
 	while ((r = field_next(&line, &key, scratch, &value, f)) == FIELD_ONE) {
-		if (e.kind != EVENT_UNKNOWN && !get_field(&e, key, value))
+		if (e.kind != EVENT_UNKNOWN && !get_field(&e, key, value, &has))
 			return EVENT_BAD;
 	}
 	if (r != 0)
 		return r < 0 ? -1 : EVENT_BAD;
+	if (e.kind == EVENT_BEGIN && e.leaf > 0 && !(has & HAS_ROOT))
+		return EVENT_BAD;
+	if ((has & required[e.kind]) != required[e.kind])
+		return EVENT_BAD;
 	if (e.kind == EVENT_KEEP && e.listed == SIZE_UNKNOWN)
 		e.listed = e.size;
 	*ret = e;

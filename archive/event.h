@@ -45,7 +45,8 @@ struct event {
 int event_format(const struct event *e, struct buffer *to, struct fault *f) MUST_CHECK;
 
 /* Reads a line without its LF. The slices of *ret point into scratch (cleared first). EVENT_BAD:
- * not a well-formed line of v=1; nothing is set. */
+ * not a well-formed line of v=1, or one without a field that its event must have; nothing is set.
+ */
 enum { EVENT_BAD = 1 };
 int event_parse(
 	struct slice line, struct buffer *scratch, struct event *ret, struct fault *f) MUST_CHECK;

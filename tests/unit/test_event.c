@@ -119,6 +119,48 @@ static void lines_that_are_not_well_formed_are_bad(void **state)
 		assert_int_equal(parse(bad[i], &e), EVENT_BAD);
 }
 
+/* The line without its field number n (after the three that all have); false: it has no such. */
+static bool drop_field(const char *from, size_t n, char ret[static 512])
+{
+	const char *at = from;
+
+	for (size_t i = 0; i < n + 3; i++) {
+		at = strchr(at + 1, ' ');
+		if (!at)
+			return false;
+	}
+	const char *end = strchrnul(at + 1, ' ');
+	(void)snprintf(ret, 512, "%.*s%s", (int)(at - from), from, end);
+	return true;
+}
+
+static void a_line_without_a_field_that_its_event_must_have_is_bad(void **state)
+{
+#define T   " t=1970-01-01T00:00:00.000Z"
+#define D16 "abababababababab"
+#define D64 D16 D16 D16 D16
+	static const char *const whole[] = {
+		"v=1 event=begin" T " archive=00 leaf=7 previous=" D64,
+		"v=1 event=account" T " maildrop=1 name=a server=h user=u",
+		"v=1 event=keep" T " maildrop=1 uidl=a digest=" D64 " size=1 class=c source=pop3",
+		"v=1 event=see" T " maildrop=1 uidl=a digest=" D64,
+		"v=1 event=refuse" T " maildrop=1 uidl=a reason=framing tries=1",
+		"v=1 event=accept" T " maildrop=1 uidl=a reason=framing",
+		"v=1 event=vanish" T " maildrop=1 uidl=a",
+		"v=1 event=poll" T " maildrop=1 listed=0 archived=0 pending=0 refused=0 vanished=0",
+		"v=1 event=commit" T " size=1 root=" D64,
+	};
+	char text[512];
+	struct event e;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof whole / sizeof *whole; i++) {
+		assert_int_equal(parse(whole[i], &e), 0);
+		for (size_t n = 0; drop_field(whole[i], n, text); n++)
+			assert_int_equal(parse(text, &e), EVENT_BAD);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -126,6 +168,7 @@ int main(void)
 		TEST(a_listed_size_equal_to_the_size_is_not_written),
 		TEST(unknown_keys_and_events_are_read_over),
 		TEST(lines_that_are_not_well_formed_are_bad),
+		TEST(a_line_without_a_field_that_its_event_must_have_is_bad),
 	};
 
 	return cmocka_run_group_tests_name("event", tests, setup, teardown);
