@@ -2,25 +2,19 @@
  * why in printable text; and whatever it was, the next load finds the scanner as the first did. */
 #include "archive/escape.h"
 #include "daemon/config.h"
+#include "tests/fuzz/fuzz.h"
 
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 const char *__lsan_default_suppressions(void);
 
 /* libconfuse 3.3 leaks the arguments of a function call that is no complete one. */
 const char *__lsan_default_suppressions(void)
 {
 	return "leak:libconfuse.so";
-}
-
-static void require(bool holds)
-{
-	if (!holds)
-		abort();
 }
 
 static int load(const void *data, size_t size, struct config **ret, struct fault *f)

@@ -4,10 +4,7 @@
 #include "cli/date.h"
 #include "cli/encoded_word.h"
 #include "cli/header.h"
-
-#include <assert.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "tests/fuzz/fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -15,13 +12,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct fault f;
 	moment_ms t;
 
-	assert(header_read(slice_of(data, size), &h, &f) == 0);
-	assert(h.body <= size);
+	require(header_read(slice_of(data, size), &h, &f) == 0);
+	require(h.body <= size);
 	for (int i = 0; i < HEADER_FIELDS; i++) {
 		struct slice field = buffer_slice(&h.field[i]);
 		char text[256];
 
-		assert(field.len <= HEADER_FIELD_MAX);
+		require(field.len <= HEADER_FIELD_MAX);
 		(void)escape_text(field, text, sizeof text);
 	}
 	(void)date_parse_mail(buffer_slice(&h.field[HEADER_DATE]), &t);

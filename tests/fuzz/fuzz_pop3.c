@@ -4,10 +4,7 @@
 #include "archive/limits.h"
 #include "daemon/listing.h"
 #include "daemon/pop3.h"
-
-#include <stdlib.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "tests/fuzz/fuzz.h"
 
 struct tally {
 	uint64_t events; /* a digest of all events but for the cuts of DATA */
@@ -24,12 +21,6 @@ static void mix_bytes(struct tally *t, struct slice bytes)
 {
 	for (size_t i = 0; i < bytes.len; i++)
 		mix(t, bytes.data[i]);
-}
-
-static void require(bool holds)
-{
-	if (!holds)
-		abort();
 }
 
 /* Faults are welcome: a listing that failed takes no more lines. */
