@@ -5,12 +5,18 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static inline void require(bool holds)
+/* Like assert(), and with every build. */
+#define require(holds) require_at((holds), __FILE__, __LINE__, #holds)
+
+static inline void require_at(bool holds, const char *file, int line, const char *what)
 {
-	if (!holds)
-		abort();
+	if (holds)
+		return;
+	(void)fprintf(stderr, "%s:%d: does not hold: %s\n", file, line, what);
+	abort();
 }

@@ -1,7 +1,7 @@
 /* Any bytes as a segment. The first byte chooses: they are the file as it is, or what its frames
  * hold (a fuzzer does not find frames with valid checksums by itself), cut into frames of a size
  * that the first byte gives. Whatever it is, the walk ends, moves forward only, and what it calls a
- * message reads back as that message from the place that it names. */
+ * message reads back as that message from the place that it names, or is told to be damaged. */
 #include "archive/digest.h"
 #include "archive/frame.h"
 #include "archive/segment.h"
@@ -62,9 +62,10 @@ static void read_back(int fd, struct frame_cache *cache, const struct segment_en
 	require(hasher_new(&hasher, &f) == 0);
 	int r = segment_read_entry(
 		fd, cache, &e->at, &e->named, e->size, UINT64_MAX, digest_sink, hasher, &f);
-	require(r == 0);
+	/* libarchive asks more of the first header that it meets than of the next ones. */
+	require(r == 0 || (r == ENTRY_OTHER && f.code == FAULT_DAMAGE));
 	hasher_end(hasher, &found);
-	require(digest_compare(&found, &e->named) == 0);
+	require(r != 0 || digest_compare(&found, &e->named) == 0);
 }
 
 static void walk(int fd, uint64_t end)
