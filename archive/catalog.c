@@ -66,6 +66,7 @@ static const char *const migrations[] = {
 	" state INTEGER NOT NULL,"
 	" length INTEGER NOT NULL,"
 	" class TEXT NOT NULL) STRICT;",
+	"CREATE INDEX maildrop_name ON maildrop (name);",
 };
 
 enum {
@@ -121,15 +122,27 @@ static int get_pragma(struct catalog *c, const char *text, int *ret, struct faul
 	return r == SQLITE_ROW ? 0 : trouble(c, r, f);
 }
 
-static int migrate(struct catalog *c, int version, struct fault *f)
+/* One step. The version is read again inside: another process may have done it meanwhile. */
+static int migrate_once(struct catalog *c, int *version, struct fault *f)
 {
 	char text[64];
 
-	for (; version < SCHEMA; version++) {
-		(void)snprintf(text, sizeof text, "PRAGMA user_version = %d", version + 1);
-		if (run_text(c, "BEGIN IMMEDIATE", f) < 0 ||
-			run_text(c, migrations[version], f) < 0 || run_text(c, text, f) < 0 ||
-			run_text(c, "COMMIT", f) < 0)
+	if (run_text(c, "BEGIN IMMEDIATE", f) < 0 ||
+		get_pragma(c, "PRAGMA user_version", version, f) < 0)
+		return -1;
+	if (*version < SCHEMA) {
+		(void)snprintf(text, sizeof text, "PRAGMA user_version = %d", *version + 1);
+		if (run_text(c, migrations[*version], f) < 0 || run_text(c, text, f) < 0)
+			return -1;
+		(*version)++;
+	}
+	return run_text(c, "COMMIT", f);
+}
+
+static int migrate(struct catalog *c, int version, struct fault *f)
+{
+	while (version < SCHEMA) {
+		if (migrate_once(c, &version, f) < 0)
 			return -1;
 	}
 	return 0;

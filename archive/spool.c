@@ -145,7 +145,7 @@ static bool grow_memory(struct spool *s, size_t n)
 {
 	size_t need = (size_t)s->size + n;
 
-	if (need <= s->allocated)
+	if (s->data && need <= s->allocated)
 		return true;
 	if (need > LIMIT_SPOOL_MEMORY)
 		return false;
