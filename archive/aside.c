@@ -1,22 +1,17 @@
 /* Bytes of groups that never happened are kept aside before they are cut, so that nothing is ever
  * thrown away unseen: aside/<time>-<file>-<offset>. Bounded: the oldest go first. */
+#include "archive/file.h"
 #include "archive/handle.h"
 #include "archive/limits.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <sys/stat.h>
 
 enum { CHUNK = 64 * 1024 };
-
-static void dir_closep(DIR **dir)
-{
-	if (*dir)
-		(void)closedir(*dir);
-}
 
 struct asides {
 	uint64_t bytes, files;
@@ -26,15 +21,12 @@ struct asides {
 /* Names begin with the time, so that their order is that of age. */
 static int survey(int aside_fd, struct asides *ret)
 {
-	int fd = openat(aside_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *dir CLEANUP(dir_closep) = fd >= 0 ? fdopendir(fd) : NULL;
+	DIR *dir CLEANUP(dir_closep) = folder_read(aside_fd);
 	struct stat st;
 
 	*ret = (struct asides){0};
-	if (!dir) {
-		fd_closep(&fd);
+	if (!dir)
 		return -1;
-	}
 	for (struct dirent *e; (e = readdir(dir));) {
 		if (e->d_name[0] == '.' ||
 			fstatat(aside_fd, e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
@@ -67,7 +59,7 @@ static uint64_t copy(int from, uint64_t offset, int to)
 	while (done < LIMIT_ASIDE_BYTES) {
 		ssize_t n = pread(from, chunk, sizeof chunk, (off_t)(offset + done));
 
-		if (n <= 0 || write(to, chunk, (size_t)n) != n)
+		if (n <= 0 || file_write_at(to, slice_of(chunk, (size_t)n), done) < 0)
 			break;
 		done += (uint64_t)n;
 	}

@@ -2,8 +2,9 @@
  * durable as a whole and only then returns: until then nothing of it happened. */
 #pragma once
 
+#include "archive/maildrop.h"
+#include "archive/refusal.h"
 #include "archive/spool.h"
-#include "archive/store.h"
 
 enum item_kind {
 	ITEM_MESSAGE, /* bytes that came under a UIDL */

@@ -10,6 +10,9 @@
 
 struct catalog;
 
+/* unkept.state */
+enum { UNKEPT_PENDING = 1, UNKEPT_REFUSED = 2, UNKEPT_VANISHED = 3 };
+
 /* CATALOG_CREATE makes the file and the tables of this version's schema (O_EXCL in spirit: what is
  * there already is opened). CATALOG_BULK is CREATE without journal and syncs, for rebuild, which
  * syncs the whole file itself. FAULT_FORMAT: a newer schema. FAULT_DAMAGE: not a catalog, or

@@ -46,7 +46,7 @@ static int choose_segment(
 
 	if (r != CATALOG_NONE)
 		return r;
-	if (segments_last(s->segments_fd, &last, f) < 0)
+	if (segment_last_file(s->segments_fd, &last, f) < 0)
 		return -1;
 	*ret = (struct segment_row){.number = last + 1, .state = SEGMENT_OPEN};
 	(void)snprintf(ret->class_, sizeof ret->class_, "%s", class_);

@@ -18,24 +18,11 @@ static const char *const event_words[] = {
 	[EVENT_COMMIT] = "commit",
 };
 
-static const char *const refusal_words[] = {
-	[0] = "",
-	[REFUSAL_TOO_LARGE] = "too-large",
-	[REFUSAL_RETR_FAILED] = "retr-failed",
-	[REFUSAL_TRUNCATED] = "truncated",
-	[REFUSAL_FRAMING] = "framing",
-};
-
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
 const char *event_word(enum event_kind kind)
 {
 	return event_words[kind];
-}
-
-const char *refusal_word(enum refusal r)
-{
-	return refusal_words[r];
 }
 
 /* ---- Writing ---------------------------------------------------------------------------- */
@@ -248,15 +235,6 @@ static bool get_number(struct slice s, uint64_t *ret)
 	return true;
 }
 
-static enum refusal get_refusal(struct slice s)
-{
-	for (size_t i = 1; i < COUNT(refusal_words); i++) {
-		if (is(s, refusal_words[i]))
-			return (enum refusal)i;
-	}
-	return 0;
-}
-
 /* Which fields a line has. */
 enum {
 	HAS_MAILDROP = 1 << 0,
@@ -364,8 +342,7 @@ static bool get_field(struct event *e, struct slice key, struct slice value, uns
 	}
 	if (is(key, "reason")) {
 		*ret_has |= HAS_REASON;
-		e->reason = get_refusal(value);
-		return e->reason != 0;
+		return refusal_parse(value, &e->reason) == 0;
 	}
 	return get_text_field(e, key, value, ret_has) || get_number_field(e, key, value, ret_has);
 }

@@ -4,8 +4,8 @@
 #pragma once
 
 #include "archive/digest.h"
-#include "archive/moment.h"
-#include "archive/store.h"
+#include "archive/maildrop.h"
+#include "archive/refusal.h"
 
 enum event_kind {
 	EVENT_UNKNOWN, /* of a later version: a leaf like any other, without effect here */

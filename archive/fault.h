@@ -60,6 +60,6 @@ void fault_add_prefix(struct fault *f, const char *format, ...)
 
 void fault_widen(struct fault *f, enum fault_scope scope);
 
-/* The exit status of a program that ends because of this fault (DESIGN: 0 done, 1 failed, 2 usage,
+/* The exit status of a program that ends because of this fault (0 done, 1 failed, 2 usage,
  * 3 partly, 4 damaged, 5 nothing matched, 6 busy, 7 login, 8 not reachable, 74 write failed). */
 int fault_exit_status(const struct fault *f);

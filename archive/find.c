@@ -1,14 +1,7 @@
-/* Finding messages in the catalog and reading them from segments. */
+/* Finding messages in the catalog; read.c reads them. */
 #include "archive/find.h"
 
 #include "archive/handle.h"
-#include "archive/limits.h"
-
-#include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <inttypes.h>
-#include <stdio.h>
 
 enum { PREFIX_MIN = 4 };
 
@@ -17,50 +10,6 @@ void message_deinit(struct message *m)
 	free(m->account);
 	free(m->class_);
 	*m = (struct message){0};
-}
-
-/* ---- Segment files -------------------------------------------------------------------------- */
-
-static void dir_closep(DIR **dir)
-{
-	if (*dir)
-		(void)closedir(*dir);
-}
-
-int segments_last(int folder_fd, uint64_t *ret, struct fault *f)
-{
-	uint64_t last = 0, number;
-	enum segment_state state;
-	int fd = openat(folder_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *dir CLEANUP(dir_closep) = fd >= 0 ? fdopendir(fd) : NULL;
-
-	if (!dir) {
-		int error = errno;
-
-		fd_closep(&fd);
-		return fault_errno(f, FAULT_SYSTEM, SCOPE_ARCHIVE, error, "cannot list segments/");
-	}
-	for (struct dirent *e; (e = readdir(dir));) {
-		if (segment_parse_name(e->d_name, &number, &state) == 0 && number > last)
-			last = number;
-	}
-	*ret = last;
-	return 0;
-}
-
-int segment_open_file(struct store *s, uint64_t number, struct fault *f)
-{
-	char name[SEGMENT_NAME];
-
-	segment_name(number, SEGMENT_SEALED, name);
-	int fd = openat(s->segments_fd, name, O_RDONLY | O_CLOEXEC);
-	if (fd >= 0)
-		return fd;
-	segment_name(number, SEGMENT_OPEN, name);
-	fd = openat(s->segments_fd, name, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return fault_errno(f, FAULT_DAMAGE, SCOPE_MESSAGE, errno, "segments/%s", name);
-	return fd;
 }
 
 /* ---- Rows --------------------------------------------------------------------------------------

@@ -2,7 +2,10 @@
 #pragma once
 
 #include "archive/digest.h"
+#include "archive/moment.h"
 #include "archive/store.h"
+
+#include <stdbool.h>
 
 /* Where a message lies now. Seal and repack move it: look it up again when it is not there. */
 struct location {

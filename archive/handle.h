@@ -45,6 +45,8 @@ int store_open_folders(const char *folder, const char *cache_dir, enum store_mod
 	struct store **ret, struct fault *f) MUST_CHECK;
 /* Opens, or opens again where another file took its name, the catalog. */
 int store_open_catalog(struct store *s, struct fault *f) MUST_CHECK;
+/* An empty group: takes the turn, replays what others left, commits nothing. */
+int store_catch_up(struct store *s, struct fault *f) MUST_CHECK;
 void store_notice(struct store *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* A write failed: remembers it and leaves the mark that makes the next writer begin new files.
@@ -61,9 +63,6 @@ void store_close_writers(struct store *s);
  * failed: begin new files. */
 int store_replay(struct store *s, struct ledger_at *at, bool *ret_roll, struct fault *f) MUST_CHECK;
 
-/* Highest number of a segment file; 0 when there is none. */
-int segments_last(int folder_fd, uint64_t *ret, struct fault *f) MUST_CHECK;
-
 /* Moves bytes from `offset` to the end of a file into aside/, then cuts the file there and syncs
  * it. what: "ledger-000001", for the name. Says so in a notice. */
 int aside_cut(
@@ -73,5 +72,3 @@ int aside_cut(
  * class_. */
 int message_from_row(
 	struct store *s, sqlite3_stmt *row, struct message *ret, struct fault *f) MUST_CHECK;
-/* For reading: open or sealed, whichever there is. -1 with *f. */
-int segment_open_file(struct store *s, uint64_t number, struct fault *f);

@@ -1,4 +1,6 @@
 /* What is known of a maildrop: two ordered queries merged. */
+#include "archive/known.h"
+
 #include "archive/handle.h"
 
 struct known_cursor {
@@ -7,17 +9,6 @@ struct known_cursor {
 	bool has_kept, has_unkept; /* a row is waiting */
 	sqlite3_stmt *given;	   /* whose row was given last */
 };
-
-static const moment_ms FIRST_PAUSE = 15 * 60 * 1000, LONGEST_PAUSE = 7 * 24 * 3600 * 1000LL;
-
-moment_ms refusal_next_try(moment_ms refused, uint32_t tries)
-{
-	moment_ms pause = FIRST_PAUSE;
-
-	for (uint32_t i = 1; i < tries && pause < LONGEST_PAUSE; i++)
-		pause *= 2;
-	return refused + (pause < LONGEST_PAUSE ? pause : LONGEST_PAUSE);
-}
 
 static int step(struct known_cursor *c, sqlite3_stmt *s, bool *ret, struct fault *f)
 {
@@ -64,10 +55,11 @@ void known_closep(struct known_cursor **c)
 	*c = known_close(*c);
 }
 
-/* unkept.state */
 static enum known_state unkept_state(int state)
 {
-	return state == 1 ? KNOWN_PENDING : state == 2 ? KNOWN_REFUSED : KNOWN_VANISHED;
+	return state == UNKEPT_PENDING	 ? KNOWN_PENDING
+	       : state == UNKEPT_REFUSED ? KNOWN_REFUSED
+					 : KNOWN_VANISHED;
 }
 
 static void fill_kept(sqlite3_stmt *s, struct known *ret)

@@ -1,7 +1,8 @@
 #include "archive/ledger.h"
+
+#include "archive/file.h"
 #include "archive/limits.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -15,33 +16,20 @@ void ledger_name(uint64_t number, char ret[static LEDGER_NAME])
 
 static uint64_t parse_name(const char *name)
 {
-	uint64_t number = 0;
+	uint64_t number = file_number(name);
 	char again[LEDGER_NAME];
 
-	for (const char *p = name; *p >= '0' && *p <= '9' && number < UINT64_MAX / 100; p++)
-		number = number * 10 + (uint64_t)(*p - '0');
 	ledger_name(number, again);
 	return strcmp(again, name) == 0 ? number : 0;
-}
-
-static void dir_closep(DIR **dir)
-{
-	if (*dir)
-		(void)closedir(*dir);
 }
 
 int ledger_last_file(int folder_fd, uint64_t *ret, struct fault *f)
 {
 	uint64_t last = 0;
-	int fd = openat(folder_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *dir CLEANUP(dir_closep) = fd >= 0 ? fdopendir(fd) : NULL;
+	DIR *dir CLEANUP(dir_closep) = folder_read(folder_fd);
 
-	if (!dir) {
-		int error = errno;
-
-		fd_closep(&fd);
-		return fault_errno(f, FAULT_SYSTEM, SCOPE_ARCHIVE, error, "cannot list ledger/");
-	}
+	if (!dir)
+		return fault_errno(f, FAULT_SYSTEM, SCOPE_ARCHIVE, errno, "cannot list ledger/");
 	for (struct dirent *e; (e = readdir(dir));) {
 		uint64_t number = parse_name(e->d_name);
 
@@ -129,22 +117,6 @@ int ledger_group_add(
 	return 0;
 }
 
-static int write_all(int fd, const uint8_t *data, size_t len, uint64_t at)
-{
-	while (len > 0) {
-		ssize_t n = pwrite(fd, data, len, (off_t)at);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -1;
-		data += n;
-		len -= (size_t)n;
-		at += (uint64_t)n;
-	}
-	return 0;
-}
-
 int ledger_group_write(struct ledger_group *g, int folder_fd, moment_ms now, struct fault *f)
 {
 	struct event commit = {.kind = EVENT_COMMIT, .t = now, .size = g->at.tree.size};
@@ -165,7 +137,7 @@ int ledger_group_write(struct ledger_group *g, int folder_fd, moment_ms now, str
 		return fault_set(f, FAULT_DAMAGE, SCOPE_ARCHIVE, 0,
 			"ledger/%s has %lld bytes where the catalog says %" PRIu64, name,
 			(long long)st.st_size, g->at.length);
-	if (write_all(fd, g->text.data, g->text.len, g->at.length) < 0)
+	if (file_write_at(fd, buffer_slice(&g->text), g->at.length) < 0)
 		return fault_errno(
 			f, FAULT_WRITE, SCOPE_ARCHIVE, errno, "cannot write ledger/%s", name);
 	if (fdatasync(fd) < 0)

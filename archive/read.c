@@ -69,7 +69,7 @@ static int read_once(struct store *s, const struct message *m, uint64_t limit, m
 		fault_record(f, FAULT_DAMAGE, SCOPE_MESSAGE, 0, "it is in no segment");
 		return ENTRY_OTHER;
 	}
-	int fd CLEANUP(fd_closep) = segment_open_file(s, m->at.segment, f);
+	int fd CLEANUP(fd_closep) = segment_open_file(s->segments_fd, m->at.segment, f);
 	if (fd < 0)
 		return ENTRY_OTHER;
 	return segment_read_entry(

@@ -5,10 +5,10 @@
 #include "archive/limits.h"
 #include "archive/replay.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <sys/stat.h>
 
@@ -29,83 +29,18 @@ static void job_deinit(struct job *j)
 	free(j->path);
 }
 
-/* Visits each segment file, in order of number. */
-struct segment_file {
-	uint64_t number, size;
-	enum segment_state state;
-};
-
-static int by_number(const void *a, const void *b)
-{
-	uint64_t x = ((const struct segment_file *)a)->number;
-	uint64_t y = ((const struct segment_file *)b)->number;
-
-	return (x > y) - (x < y);
-}
-
-static int add_file(
-	struct store *s, const char *name, struct segment_file **all, size_t *n, struct fault *f)
-{
-	struct segment_file file = {0};
-	struct stat st;
-
-	if (segment_parse_name(name, &file.number, &file.state) != 0)
-		return 0;
-	if (fstatat(s->segments_fd, name, &st, 0) < 0)
-		return fault_errno(f, FAULT_SYSTEM, SCOPE_ARCHIVE, errno, "segments/%s", name);
-	file.size = (uint64_t)st.st_size;
-	if (*n % 64 == 0) {
-		struct segment_file *grown = realloc(*all, (*n + 64) * sizeof *grown);
-
-		if (!grown)
-			return fault_memory(f);
-		*all = grown;
-	}
-	(*all)[(*n)++] = file;
-	return 0;
-}
-
-static void dir_closep(DIR **dir)
-{
-	if (*dir)
-		(void)closedir(*dir);
-}
-
-static int list_segments(struct store *s, struct segment_file **ret, size_t *ret_n, struct fault *f)
-{
-	struct segment_file *all CLEANUP(freep) = NULL;
-	size_t n = 0;
-	int fd = openat(s->segments_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *dir CLEANUP(dir_closep) = fd >= 0 ? fdopendir(fd) : NULL;
-
-	if (!dir) {
-		int error = errno;
-
-		fd_closep(&fd);
-		return fault_errno(f, FAULT_SYSTEM, SCOPE_ARCHIVE, error, "cannot list segments/");
-	}
-	for (struct dirent *e; (e = readdir(dir));) {
-		if (add_file(s, e->d_name, &all, &n, f) < 0)
-			return -1;
-	}
-	if (n > 0)
-		qsort(all, n, sizeof *all, by_number);
-	*ret = TAKE(all);
-	*ret_n = n;
-	return 0;
-}
-
 static int walk_all(struct job *j, struct fault *f)
 {
 	struct segment_file *files CLEANUP(freep) = NULL;
 	size_t n = 0;
 
-	if (list_segments(j->s, &files, &n, f) < 0)
+	if (segment_files(j->s->segments_fd, &files, &n, f) < 0)
 		return -1;
 	for (size_t i = 0; i < n; i++)
 		j->all += files[i].size;
 	for (size_t i = 0; i < n; i++) {
-		int fd CLEANUP(fd_closep) = segment_open_file(j->s, files[i].number, f);
+		int fd CLEANUP(fd_closep) =
+			segment_open_file(j->s->segments_fd, files[i].number, f);
 
 		/* A crash may have left bytes that are not on disk yet. */
 		if (fd < 0 || (files[i].state != SEGMENT_SEALED && fdatasync(fd) < 0))

@@ -2,28 +2,14 @@
  * than LIMIT_FRAME_ENTRY spans several), each with a content checksum, so that one message is read
  * by decoding its frame and plain tar reads the whole. FORMAT.md gives the bytes.
  *
- *   segments/000002.open.tar.zst   appended to; no end blocks
- *   segments/000002.tar.zst        sealed (not made by this version, but read)
- *
  * Writing and reading are separate objects: a writer belongs to who holds TURN_COMMIT. */
 #pragma once
 
 #include "archive/digest.h"
 #include "archive/find.h"
 #include "archive/moment.h"
+#include "archive/segment_file.h"
 #include "archive/spool.h"
-
-/* Name of segment `number` in segments/. */
-enum { SEGMENT_NAME = 48 };
-enum segment_state {
-	SEGMENT_OPEN = 1,
-	SEGMENT_SEALED = 2,
-	SEGMENT_CLOSED = 3 /* named as an open one, but nothing is appended: a write to it failed */
-};
-void segment_name(uint64_t number, enum segment_state state, char ret[static SEGMENT_NAME]);
-/* SEGMENT_OTHER: not a segment's name. */
-enum { SEGMENT_OTHER = 1 };
-int segment_parse_name(const char *name, uint64_t *ret_number, enum segment_state *ret_state);
 
 /* ---- Appending -------------------------------------------------------------------------- */
 

@@ -1,3 +1,4 @@
+#include "archive/file.h"
 #include "archive/limits.h"
 #include "archive/segment.h"
 
@@ -37,30 +38,6 @@ struct segment_writer {
 	uint8_t out[OUT_SIZE];
 };
 
-void segment_name(uint64_t number, enum segment_state state, char ret[static SEGMENT_NAME])
-{
-	(void)snprintf(ret, SEGMENT_NAME, "%06" PRIu64 "%s.tar.zst", number,
-		state == SEGMENT_SEALED ? "" : ".open");
-}
-
-int segment_parse_name(const char *name, uint64_t *ret_number, enum segment_state *ret_state)
-{
-	uint64_t number = 0;
-	char again[SEGMENT_NAME];
-
-	for (const char *p = name; *p >= '0' && *p <= '9' && number < UINT64_MAX / 100; p++)
-		number = number * 10 + (uint64_t)(*p - '0');
-	for (enum segment_state state = SEGMENT_OPEN; state <= SEGMENT_SEALED; state++) {
-		segment_name(number, state, again);
-		if (number > 0 && strcmp(again, name) == 0) {
-			*ret_number = number;
-			*ret_state = state;
-			return 0;
-		}
-	}
-	return SEGMENT_OTHER;
-}
-
 /* ---- Bytes to the file --------------------------------------------------------------------- */
 
 /* Space ahead of the end, without changing the size, halves the time of a sync. In proportion to
@@ -81,21 +58,12 @@ static void reserve(struct segment_writer *w)
 
 static int write_out(struct segment_writer *w, struct fault *f)
 {
-	const uint8_t *data = w->out;
-
 	reserve(w);
-	while (w->out_len > 0) {
-		ssize_t n = pwrite(w->fd, data, w->out_len, (off_t)w->end);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return fault_errno(f, FAULT_WRITE, SCOPE_ARCHIVE, errno,
-				"cannot write segment %06" PRIu64, w->number);
-		data += n;
-		w->out_len -= (size_t)n;
-		w->end += (uint64_t)n;
-	}
+	if (file_write_at(w->fd, slice_of(w->out, w->out_len), w->end) < 0)
+		return fault_errno(f, FAULT_WRITE, SCOPE_ARCHIVE, errno,
+			"cannot write segment %06" PRIu64, w->number);
+	w->end += w->out_len;
+	w->out_len = 0;
 	return 0;
 }
 

@@ -1,5 +1,6 @@
 #include "archive/spool.h"
 
+#include "archive/file.h"
 #include "archive/limits.h"
 
 #include <assert.h>
@@ -95,21 +96,11 @@ void spool_freep(struct spool **s)
 	*s = spool_free(*s);
 }
 
-static int write_all(
-	struct spool *s, const uint8_t *data, size_t len, uint64_t offset, struct fault *f)
+static int write_to_file(struct spool *s, struct slice bytes, uint64_t offset, struct fault *f)
 {
-	while (len > 0) {
-		ssize_t n = pwrite(s->fd, data, len, (off_t)offset);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return fault_errno(f, FAULT_WRITE, SCOPE_ARCHIVE, errno,
-				"cannot write a message's temporary file in the archive");
-		data += n;
-		len -= (size_t)n;
-		offset += (uint64_t)n;
-	}
+	if (file_write_at(s->fd, bytes, offset) < 0)
+		return fault_errno(f, FAULT_WRITE, SCOPE_ARCHIVE, errno,
+			"cannot write a message's temporary file in the archive");
 	return 0;
 }
 
@@ -134,7 +125,7 @@ static int move_to_file(struct spool *s, struct fault *f)
 	if (s->fd < 0)
 		return fault_errno(f, FAULT_WRITE, SCOPE_ARCHIVE, errno,
 			"cannot make a message's temporary file in the archive");
-	if (write_all(s, s->data, (size_t)s->size, 0, f) < 0)
+	if (write_to_file(s, slice_of(s->data, (size_t)s->size), 0, f) < 0)
 		return -1;
 	drop_memory(s);
 	return 0;
@@ -177,7 +168,7 @@ int spool_write(struct spool *s, struct slice bytes, struct fault *f)
 		return -1;
 	if (in_memory)
 		memcpy(s->data + s->size, bytes.data, bytes.len);
-	else if (write_all(s, bytes.data, bytes.len, s->size, f) < 0)
+	else if (write_to_file(s, bytes, s->size, f) < 0)
 		return -1;
 	s->size += bytes.len;
 	hasher_add(s->hasher, bytes.data, bytes.len);

@@ -1,10 +1,10 @@
 /* Opening and making archives. */
+#include "archive/file.h"
 #include "archive/handle.h"
 #include "archive/layout.h"
 #include "archive/limits.h"
 
 #include <assert.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -178,8 +178,7 @@ int store_open_catalog(struct store *s, struct fault *f)
 		&s->catalog, f);
 }
 
-/* An empty group: takes the turn, replays what a crash left, commits nothing. */
-static int bring_up_to_date(struct store *s, struct fault *f)
+int store_catch_up(struct store *s, struct fault *f)
 {
 	struct batch nothing CLEANUP(batch_deinit);
 
@@ -195,7 +194,7 @@ int store_open(const char *folder, const char *cache_dir, enum store_mode mode, 
 
 	if (store_open_folders(folder, cache_dir, mode, &s, f) < 0 || store_open_catalog(s, f) < 0)
 		return -1;
-	if (mode == STORE_WRITE ? bring_up_to_date(s, f) < 0
+	if (mode == STORE_WRITE ? store_catch_up(s, f) < 0
 				: catalog_get_state(s->catalog, s->id, &at, f) < 0)
 		return -1;
 	*ret = TAKE(s);
@@ -237,30 +236,8 @@ const char *store_id(const struct store *s)
 	return s->id;
 }
 
-int maildrop_lock(struct store *s, uint64_t number, struct fault *f)
-{
-	int r = turn_try(s->lock_fd, TURN_MAILDROPS + number, f);
-
-	if (r == TURN_TAKEN)
-		return fault_set(f, FAULT_BUSY, SCOPE_ACCOUNT, 0,
-			"another popkeep process is polling this account; try again when it is "
-			"done");
-	return r;
-}
-
-void maildrop_unlock(struct store *s, uint64_t number)
-{
-	turn_release(s->lock_fd, TURN_MAILDROPS + number);
-}
-
 /* ---- Making -------------------------------------------------------------------------------------
  */
-
-static void dir_closep(DIR **dir)
-{
-	if (*dir)
-		(void)closedir(*dir);
-}
 
 /* What a half-made archive may hold; anything else is somebody's data. */
 static bool is_ours(const char *name)

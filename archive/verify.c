@@ -282,7 +282,7 @@ static int begin_segment(struct verify *v, struct damage *ret, struct fault *f)
 	bind_number(v->placed, 1, v->row.number);
 	if (next_expected(v, f) < 0)
 		return -1;
-	v->fd = segment_open_file(v->s, v->row.number, f);
+	v->fd = segment_open_file(v->s->segments_fd, v->row.number, f);
 	if (v->fd < 0 || fstat(v->fd, &st) < 0)
 		return find(v, ret, "%s", f->text);
 	if ((uint64_t)st.st_size < v->row.length)

@@ -4,6 +4,7 @@
 #include "cli/query.h"
 
 #include "archive/escape.h"
+#include "archive/maildrop.h"
 
 #include <inttypes.h>
 

@@ -4,6 +4,7 @@
 
 #include "archive/escape.h"
 #include "archive/find.h"
+#include "archive/known.h"
 
 #include <inttypes.h>
 #include <stdio.h>

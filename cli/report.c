@@ -1,5 +1,7 @@
 #include "cli/report.h"
 
+#include "archive/known.h"
+
 /* A refusal that somebody accepted needs nothing any more. */
 static int has_open_refusals(struct store *s, const struct maildrop *m, bool *ret, struct fault *f)
 {

@@ -1,7 +1,7 @@
 /* The accounts of configuration and archive, side by side, and which of them need attention. */
 #pragma once
 
-#include "archive/store.h"
+#include "archive/maildrop.h"
 #include "daemon/config.h"
 
 enum account_needs {

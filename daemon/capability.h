@@ -1,4 +1,4 @@
-/* The answer to CAPA (RFC 2449, 5034, 3206, 8314) as a struct. Servers lie in it (POP3.md): it
+/* The answer to CAPA (RFC 2449, 5034, 3206, 8314) as a struct. Servers lie in it: it
  * chooses, it never forbids to try. Fixed size, nothing to free. */
 #pragma once
 

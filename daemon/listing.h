@@ -5,7 +5,7 @@
  * Memory: 24 bytes for each message and its UIDL, at most LIMIT_LISTED and LIMIT_LISTED_UIDLS. */
 #pragma once
 
-#include "archive/store.h"
+#include "archive/refusal.h"
 
 struct listed {
 	uint64_t size; /* announced by LIST: a hint; SIZE_UNKNOWN */

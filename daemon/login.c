@@ -432,7 +432,7 @@ static int on_exchange(struct login *l, struct slice line, struct fault *f)
 	return unexpected(line, l->mechanism->name, f);
 }
 
-/* Many servers show a banner and keep no APOP secret (POP3.md): one try, then the rest. */
+/* Many servers show a banner and keep no APOP secret: one try, then the rest. */
 static int on_apop(struct login *l, struct slice line, struct fault *f)
 {
 	switch (status_indicator(line)) {

@@ -1,7 +1,7 @@
 /* What a listing means: a sorted merge of it with what is known of the maildrop.
  *
  * One UIDL, n messages listed under it, k kept (the sum of their copies). Normally n = k = 1. UIDLs
- * get reused, and some servers give one to several messages (POP3.md, 3), so that multisets of
+ * get reused, and some servers give one to several messages, so that multisets of
  * (UIDL, announced size) are compared:
  *
  *  - A listed message is accounted for by a kept one of the same announced size, or, where sizes
@@ -26,6 +26,8 @@
  * Memory: 1 byte for each entry, 4 for each one in a list, and the UIDLs that vanished. */
 #pragma once
 
+#include "archive/known.h"
+#include "archive/maildrop.h"
 #include "daemon/listing.h"
 
 /* Where the known rows come from, in known_next()'s order: next() as known_next();

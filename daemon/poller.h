@@ -2,7 +2,7 @@
  * Events are returned, not called back. */
 #pragma once
 
-#include "archive/store.h"
+#include "archive/maildrop.h"
 #include "daemon/account.h"
 #include "daemon/secret.h"
 

@@ -8,7 +8,7 @@
 #include <stdio.h>
 
 enum {
-	OUTPUT_SIZE = 4096, /* what one send takes at most; POP3.md: more dead-locked a server */
+	OUTPUT_SIZE = 4096, /* what one send takes at most; more at once dead-locked a server */
 	COMMAND_ROOM = 32,  /* the longest command that is made here, and more */
 	FIRST_COMMANDS = 64
 };

@@ -1,7 +1,7 @@
 #include "daemon/window.h"
 
 #include "archive/limits.h"
-#include "archive/store.h"
+#include "archive/refusal.h"
 
 /* What a message is taken to have when nobody announced a size. */
 static const uint64_t SIZE_GUESS = 1 * MIB;

@@ -2,6 +2,7 @@
 #include "archive/batch.h"
 #include "archive/check.h"
 #include "archive/find.h"
+#include "archive/known.h"
 #include "tests/unit/check.h"
 #include "tests/unit/folder.h"
 

@@ -1,7 +1,7 @@
 #include "daemon/window.h"
 
 #include "archive/limits.h"
-#include "archive/store.h"
+#include "archive/refusal.h"
 #include "tests/unit/check.h"
 
 /* A server with a round trip and a rate: fetches all messages of one size; how long it took. */

@@ -1,3 +1,5 @@
+#include "archive/maildrop.h"
+
 #include "archive/handle.h"
 #include "archive/limits.h"
 
@@ -93,9 +95,14 @@ static int find_or_register(struct store *s, const char *name, const char *serve
 {
 	struct maildrop m CLEANUP(maildrop_deinit) = {0};
 	uint64_t number, namesake;
-	int r = find_maildrop(s, server, user, &m, f);
 
-	if (r == 0 && strcmp(m.name, name) == 0) {
+	/* The highest number must be the ledger's, or two maildrops get one, and the UIDLs of one
+	 * are taken for those of the other: a process that died after it wrote its line has left
+	 * the catalog behind. */
+	if (store_catch_up(s, f) < 0)
+		return -1;
+	int r = find_maildrop(s, server, user, &m, f);
+	if (r == 0 && strcmp(m.name, name) == 0) { /* somebody else was faster */
 		*ret = m;
 		m = (struct maildrop){0};
 		return MAILDROP_KNOWN;
@@ -113,9 +120,28 @@ static int find_or_register(struct store *s, const char *name, const char *serve
 	return outcome;
 }
 
+/* Whether it is there under this name: the usual case, without a turn. */
+static int find_as_is(struct store *s, const char *name, const char *server, const char *user,
+	struct maildrop *ret, struct fault *f)
+{
+	struct maildrop m CLEANUP(maildrop_deinit) = {0};
+	int r = find_maildrop(s, server, user, &m, f);
+
+	if (r != 0 || strcmp(m.name, name) != 0)
+		return r < 0 ? -1 : CATALOG_NONE;
+	*ret = m;
+	m = (struct maildrop){0};
+	return 0;
+}
+
 int store_maildrop(struct store *s, const char *name, const char *server, const char *user,
 	struct maildrop *ret, struct fault *f)
 {
+	if (store_open_catalog(s, f) < 0)
+		return -1;
+	int r = find_as_is(s, name, server, user, ret, f);
+	if (r != CATALOG_NONE)
+		return r < 0 ? -1 : MAILDROP_KNOWN;
 	/* Two processes must not give one number to two maildrops. */
 	if (turn_wait(s->lock_fd, TURN_REGISTER, LIMIT_LOCK_MS, f) < 0)
 		return -1;
@@ -130,6 +156,8 @@ int store_maildrops(struct store *s, struct maildrop **ret, size_t *ret_n, struc
 	size_t n = 0, size = 0;
 	int r;
 
+	if (store_open_catalog(s, f) < 0)
+		return -1;
 	for (uint64_t number = 0;; number = all[n - 1].number) {
 		sqlite3_stmt *row = catalog_statement(s->catalog, SQL_NEXT_MAILDROP, f);
 
@@ -161,4 +189,20 @@ int store_maildrops(struct store *s, struct maildrop **ret, size_t *ret_n, struc
 failed:
 	maildrops_free(all, n);
 	return -1;
+}
+
+int maildrop_lock(struct store *s, uint64_t number, struct fault *f)
+{
+	int r = turn_try(s->lock_fd, TURN_MAILDROPS + number, f);
+
+	if (r == TURN_TAKEN)
+		return fault_set(f, FAULT_BUSY, SCOPE_ACCOUNT, 0,
+			"another popkeep process is polling this account; try again when it is "
+			"done");
+	return r;
+}
+
+void maildrop_unlock(struct store *s, uint64_t number)
+{
+	turn_release(s->lock_fd, TURN_MAILDROPS + number);
 }

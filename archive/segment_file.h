@@ -1,0 +1,31 @@
+/* The files of segments/:
+ *
+ *   segments/000002.open.tar.zst   appended to; no end blocks
+ *   segments/000002.tar.zst        sealed (not made by this version, but read) */
+#pragma once
+
+#include "archive/bytes.h"
+
+enum { SEGMENT_NAME = 48 };
+enum segment_state {
+	SEGMENT_OPEN = 1,
+	SEGMENT_SEALED = 2,
+	SEGMENT_CLOSED = 3 /* named as an open one, but nothing is appended: a write to it failed */
+};
+void segment_name(uint64_t number, enum segment_state state, char ret[static SEGMENT_NAME]);
+/* SEGMENT_OTHER: not a segment's name. */
+enum { SEGMENT_OTHER = 1 };
+int segment_parse_name(const char *name, uint64_t *ret_number, enum segment_state *ret_state);
+
+struct segment_file {
+	uint64_t number, size;
+	enum segment_state state; /* OPEN or SEALED: a name does not tell CLOSED */
+};
+/* All of them in order of number; *ret is an array of *ret_n, to be freed. */
+int segment_files(
+	int segments_fd, struct segment_file **ret, size_t *ret_n, struct fault *f) MUST_CHECK;
+/* The highest number; 0 when there is none. */
+int segment_last_file(int segments_fd, uint64_t *ret, struct fault *f) MUST_CHECK;
+
+/* Opens it for reading, sealed or open, whichever there is. The descriptor, or <0. */
+int segment_open_file(int segments_fd, uint64_t number, struct fault *f);

@@ -1,0 +1,112 @@
+#include "archive/handle.h"
+#include "archive/maildrop.h"
+#include "tests/unit/check.h"
+#include "tests/unit/folder.h"
+
+struct world {
+	char path[64];
+	struct store *store;
+	struct fault f;
+};
+
+static int setup(void **state)
+{
+	struct world *w = calloc(1, sizeof *w);
+
+	folder_make(w->path);
+	*state = w;
+	if (store_create(w->path, NULL, &w->f) < 0)
+		return -1;
+	return store_open(w->path, NULL, STORE_WRITE, &w->store, &w->f);
+}
+
+static int teardown(void **state)
+{
+	struct world *w = *state;
+
+	store_close(w->store);
+	folder_remove(w->path);
+	free(w);
+	return 0;
+}
+
+static int take(struct world *w, const char *name, const char *server, const char *user,
+	uint64_t *ret_number)
+{
+	struct maildrop m CLEANUP(maildrop_deinit) = {0};
+	int r = store_maildrop(w->store, name, server, user, &m, &w->f);
+
+	*ret_number = m.number;
+	return r;
+}
+
+static void a_maildrop_keeps_its_number_under_a_new_name(void **state)
+{
+	struct world *w = *state;
+	uint64_t first, again;
+
+	assert_int_equal(take(w, "anna", "h", "anna", &first), MAILDROP_NEW);
+	assert_int_equal(take(w, "anna", "h", "anna", &again), MAILDROP_KNOWN);
+	assert_int_equal(again, first);
+	assert_int_equal(take(w, "anna2", "h", "anna", &again), MAILDROP_RENAMED);
+	assert_int_equal(again, first);
+}
+
+static void another_server_or_user_under_the_name_is_another_maildrop(void **state)
+{
+	struct world *w = *state;
+	uint64_t first, second, third;
+
+	assert_int_equal(take(w, "anna", "h", "anna", &first), MAILDROP_NEW);
+	assert_int_equal(take(w, "anna", "other", "anna", &second), MAILDROP_REPLACED);
+	assert_int_equal(take(w, "anna", "other", "bert", &third), MAILDROP_REPLACED);
+	assert_true(first < second && second < third);
+}
+
+/* What a process leaves that is killed between its ledger group and its catalog transaction. */
+static void write_ledger_only(struct world *w, uint64_t number)
+{
+	struct ledger_at at;
+	struct ledger_group g;
+	uint64_t line;
+	struct event e = {.kind = EVENT_ACCOUNT,
+		.t = 1,
+		.maildrop = number,
+		.name = slice_text("killed"),
+		.server = slice_text("killed"),
+		.user = slice_text("killed")};
+
+	assert_int_equal(catalog_get_state(w->store->catalog, store_id(w->store), &at, &w->f), 0);
+	assert_int_equal(ledger_group_begin(&g, w->store->ledger_fd, &at, ROLL_WHEN_FULL,
+				 store_id(w->store), 1, &w->f),
+		0);
+	assert_int_equal(ledger_group_add(&g, &e, &line, &w->f), 0);
+	assert_int_equal(ledger_group_write(&g, w->store->ledger_fd, 1, &w->f), 0);
+	ledger_group_deinit(&g);
+}
+
+static void a_number_that_stands_in_the_ledger_alone_is_not_given_again(void **state)
+{
+	struct world *w = *state;
+	uint64_t first, mine, theirs;
+
+	assert_int_equal(take(w, "anna", "h", "anna", &first), MAILDROP_NEW);
+	write_ledger_only(w, first + 1);
+	assert_int_equal(take(w, "bert", "h", "bert", &mine), MAILDROP_NEW);
+	assert_int_equal(take(w, "killed", "killed", "killed", &theirs), MAILDROP_KNOWN);
+	assert_int_equal(theirs, first + 1);
+	assert_int_equal(mine, first + 2);
+}
+
+#define WORLD_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		WORLD_TEST(a_maildrop_keeps_its_number_under_a_new_name),
+		WORLD_TEST(another_server_or_user_under_the_name_is_another_maildrop),
+		WORLD_TEST(a_number_that_stands_in_the_ledger_alone_is_not_given_again),
+	};
+
+	return cmocka_run_group_tests_name("maildrop", tests, NULL, NULL);
+}
