@@ -205,36 +205,55 @@ static int open_segment(
 typedef int segment_visit(
 	struct store *s, const struct segment_row *row, int fd, uint64_t size, struct fault *f);
 
-/* Every segment that can have bytes beyond its end: the open ones, and the one that a process may
- * have made before it died, which has the next number and a row without length. */
+static int visit_row(
+	struct store *s, const struct segment_row *row, segment_visit *visit, struct fault *f)
+{
+	int fd CLEANUP(fd_closep) = -1;
+	uint64_t size;
+
+	if (row->state == SEGMENT_SEALED)
+		return 0;
+	if (open_segment(s, row->number, &fd, &size, f) < 0)
+		return -1;
+	if (fd < 0 && row->length > 0)
+		return fault_set(f, FAULT_DAMAGE, SCOPE_ARCHIVE, 0,
+			"segment %06" PRIu64 " is missing; run `popkeep verify`", row->number);
+	return fd >= 0 ? visit(s, row, fd, size, f) : 0;
+}
+
+/* Files above `after` and below `before` that the catalog has no row for. */
+static int visit_unknown(
+	struct store *s, uint64_t after, uint64_t before, segment_visit *visit, struct fault *f)
+{
+	for (;;) {
+		if (after + 1 == before)
+			return 0;
+		if (segment_next_open(s->segments_fd, after, &after, f) < 0)
+			return -1;
+		if (after == 0 || after >= before)
+			return 0;
+		struct segment_row row = {.number = after, .state = SEGMENT_OPEN};
+		if (visit_row(s, &row, visit, f) < 0)
+			return -1;
+	}
+}
+
+/* Every segment that can have bytes beyond its end: the open ones, and those that the catalog does
+ * not know. One group can begin several, one for each class, and a catalog that lost its last
+ * transactions lacks many. */
 static int visit_open(struct store *s, segment_visit *visit, struct fault *f)
 {
 	struct segment_row row = {0};
-	uint64_t size, last = 0;
+	uint64_t last = 0;
 	int r;
 
-	for (;;) {
-		r = catalog_next_segment(s->catalog, last, &row, f);
-		if (r < 0)
+	while ((r = catalog_next_segment(s->catalog, last, &row, f)) == 0) {
+		if (visit_unknown(s, last, row.number, visit, f) < 0 ||
+			visit_row(s, &row, visit, f) < 0)
 			return -1;
-		if (r == CATALOG_NONE)
-			row = (struct segment_row){.number = last + 1, .state = SEGMENT_OPEN};
-		if (row.state != SEGMENT_SEALED) {
-			int fd CLEANUP(fd_closep) = -1;
-
-			if (open_segment(s, row.number, &fd, &size, f) < 0)
-				return -1;
-			if (fd < 0 && row.length > 0)
-				return fault_set(f, FAULT_DAMAGE, SCOPE_ARCHIVE, 0,
-					"segment %06" PRIu64 " is missing; run `popkeep verify`",
-					row.number);
-			if (fd >= 0 && visit(s, &row, fd, size, f) < 0)
-				return -1;
-		}
-		if (r == CATALOG_NONE)
-			return 0;
 		last = row.number;
 	}
+	return r < 0 ? -1 : visit_unknown(s, last, UINT64_MAX, visit, f);
 }
 
 static int walk_tail(

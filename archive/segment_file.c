@@ -90,6 +90,23 @@ int segment_last_file(int segments_fd, uint64_t *ret, struct fault *f)
 	return 0;
 }
 
+int segment_next_open(int segments_fd, uint64_t after, uint64_t *ret, struct fault *f)
+{
+	uint64_t next = 0, number;
+	enum segment_state state;
+	DIR *dir CLEANUP(dir_closep) = folder_read(segments_fd);
+
+	if (!dir)
+		return fault_errno(f, FAULT_SYSTEM, SCOPE_ARCHIVE, errno, "cannot list segments/");
+	for (struct dirent *e; (e = readdir(dir));) {
+		if (segment_parse_name(e->d_name, &number, &state) == 0 && state == SEGMENT_OPEN &&
+			number > after && (next == 0 || number < next))
+			next = number;
+	}
+	*ret = next;
+	return 0;
+}
+
 int segment_open_file(int segments_fd, uint64_t number, struct fault *f)
 {
 	char name[SEGMENT_NAME];

@@ -26,6 +26,8 @@ int segment_files(
 	int segments_fd, struct segment_file **ret, size_t *ret_n, struct fault *f) MUST_CHECK;
 /* The highest number; 0 when there is none. */
 int segment_last_file(int segments_fd, uint64_t *ret, struct fault *f) MUST_CHECK;
+/* The lowest number above `after` of one that is named as open; 0: there is none. */
+int segment_next_open(int segments_fd, uint64_t after, uint64_t *ret, struct fault *f) MUST_CHECK;
 
 /* Opens it for reading, sealed or open, whichever there is. The descriptor, or <0. */
 int segment_open_file(int segments_fd, uint64_t number, struct fault *f);
