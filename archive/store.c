@@ -243,8 +243,8 @@ const char *store_id(const struct store *s)
 static bool is_ours(const char *name)
 {
 	static const char *const ours[] = {".", "..", FILE_POPKEEP ".new", FILE_LOCK, FILE_CATALOG,
-		FILE_CATALOG "-wal", FILE_CATALOG "-shm", FOLDER_LEDGER, FOLDER_SEGMENTS,
-		FOLDER_SEARCH, FOLDER_ASIDE, "lost+found"};
+		FILE_CATALOG "-journal", FILE_CATALOG "-wal", FILE_CATALOG "-shm", FOLDER_LEDGER,
+		FOLDER_SEGMENTS, FOLDER_SEARCH, FOLDER_ASIDE, "lost+found"};
 
 	for (size_t i = 0; i < sizeof ours / sizeof *ours; i++) {
 		if (strcmp(name, ours[i]) == 0)
@@ -269,7 +269,30 @@ static int refuse_foreign(const char *folder, struct fault *f)
 	return 0;
 }
 
-/* mkdir -p, each new name durable. */
+static int sync_folder(const char *path, struct fault *f)
+{
+	int fd CLEANUP(fd_closep) = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	/* One that may not be read is not ours to sync. */
+	if (fd >= 0 && fsync(fd) < 0)
+		return fault_errno(f, FAULT_WRITE, SCOPE_ARCHIVE, errno, "cannot sync %s", path);
+	return 0;
+}
+
+/* Makes the name of a folder durable. */
+static int sync_parent(const char *folder, struct fault *f)
+{
+	char *up CLEANUP(freep) = NULL;
+
+	if (asprintf(&up, "%s/..", folder) < 0) {
+		up = NULL;
+		return fault_memory(f);
+	}
+	return sync_folder(up, f);
+}
+
+/* mkdir -p, each name durable; of those that were there already the last, which may have been made
+ * a moment ago. */
 static int make_folders(const char *path, struct fault *f)
 {
 	char *copy CLEANUP(freep) = strdup(path);
@@ -281,26 +304,16 @@ static int make_folders(const char *path, struct fault *f)
 		char rest = *slash;
 
 		*slash = '\0';
-		if (mkdir(copy, 0700) < 0 && errno != EEXIST)
+		int made = mkdir(copy, 0700);
+		if (made < 0 && errno != EEXIST)
 			return fault_errno(
 				f, FAULT_SYSTEM, SCOPE_ARCHIVE, errno, "cannot make %s", copy);
+		if ((made == 0 || !rest) && sync_parent(copy, f) < 0)
+			return -1;
 		if (!rest)
 			return 0;
 		*slash = rest;
 	}
-}
-
-static int sync_parent(const char *folder, struct fault *f)
-{
-	char *up CLEANUP(freep) = NULL;
-
-	if (asprintf(&up, "%s/..", folder) < 0)
-		return fault_memory(f);
-	int fd CLEANUP(fd_closep) = open(up, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	/* A parent that may not be read is not ours to sync. */
-	if (fd >= 0 && fsync(fd) < 0)
-		return fault_errno(f, FAULT_WRITE, SCOPE_ARCHIVE, errno, "cannot sync %s", up);
-	return 0;
 }
 
 static int make_parts(int folder_fd, struct fault *f)
@@ -344,19 +357,17 @@ static int make_catalog(const char *path, const char *id, struct fault *f)
  * another archive's. */
 static int drop_old_catalog(const char *path, const char *cache_dir, struct fault *f)
 {
+	static const char *const beside[] = {"", "-journal", "-wal", "-shm"};
 	char name[PATH_MAX];
 
-	if (access(path, F_OK) != 0)
-		return 0;
-	if (cache_dir)
+	if (cache_dir && access(path, F_OK) == 0)
 		return fault_set(f, FAULT_USAGE, SCOPE_ARCHIVE, 0,
 			"%s already holds a catalog.db; each archive needs a cache-dir of its own",
 			cache_dir);
-	(void)unlink(path);
-	(void)snprintf(name, sizeof name, "%s-wal", path);
-	(void)unlink(name);
-	(void)snprintf(name, sizeof name, "%s-shm", path);
-	(void)unlink(name);
+	for (size_t i = 0; i < sizeof beside / sizeof *beside; i++) {
+		(void)snprintf(name, sizeof name, "%s%s", path, beside[i]);
+		(void)unlink(name);
+	}
 	return 0;
 }
 
@@ -390,9 +401,9 @@ int store_create(const char *folder, const char *cache_dir, struct fault *f)
 	if (drop_old_catalog(catalog, cache_dir, f) < 0)
 		return -1;
 	/* POPKEEP last: without it there is no archive, and making it begins again. */
-	if (make_catalog(catalog, id, f) < 0 || layout_write(folder_fd, id, f) < 0)
+	if (make_catalog(catalog, id, f) < 0 || (cache_dir && sync_folder(cache_dir, f) < 0))
 		return -1;
-	return sync_parent(folder, f);
+	return layout_write(folder_fd, id, f);
 }
 
 /* ---- Becoming the owner ---------------------------------------------------------------------- */
