@@ -191,6 +191,7 @@ struct scan {
 	const char *trouble;
 	bool committed;
 	bool counts; /* the commit line's size fits */
+	bool zeros;  /* NUL bytes, which nobody writes: sectors that never came to the disk */
 	size_t last_line;
 };
 
@@ -204,6 +205,7 @@ static int scan_line(struct ledger_reader *r, struct scan *s, struct slice line,
 
 	if (p < 0)
 		return -1;
+	s->zeros = s->zeros || (line.len > 0 && memchr(line.data, 0, line.len));
 	if (p == EVENT_BAD && !s->trouble)
 		s->trouble = "a line is not well-formed";
 	if (first && p == 0 && !s->trouble)
@@ -233,7 +235,7 @@ static int scan_group(struct ledger_reader *r, struct scan *s, struct fault *f)
 
 		if (!end && r->eof)
 			return 0;
-		if (!end && r->text.len + CHUNK > LIMIT_LEDGER_GROUP)
+		if (!end && r->text.len > LIMIT_LEDGER_GROUP)
 			return fault_set(f, FAULT_DAMAGE, SCOPE_ARCHIVE, 0,
 				"ledger file %" PRIu64 ": no commit line for %zu bytes", r->file,
 				r->text.len);
@@ -251,12 +253,13 @@ static int scan_group(struct ledger_reader *r, struct scan *s, struct fault *f)
 }
 
 /* A torn group lacks bytes, at its end or inside. Where every line is there, or where there are two
- * commit lines, it was once whole: then it is damage. */
+ * commit lines, it was once whole: then it is damage. A line that is longer than a sector can be
+ * there and have lost one. */
 static bool was_whole(const struct ledger_reader *r, const struct scan *s)
 {
-	static const char commit[] = "event=commit";
+	static const char commit[] = " event=commit "; /* a value holds no space */
 
-	return (s->committed && s->counts) ||
+	return (s->committed && s->counts && !s->zeros) ||
 	       memmem(r->text.data, s->last_line, commit, sizeof commit - 1) != NULL;
 }
 
@@ -271,7 +274,7 @@ static int more_follows(struct ledger_reader *r, size_t offset, bool *ret, struc
 		const uint8_t *end =
 			r->text.len > offset ? memchr(at, '\n', r->text.len - offset) : NULL;
 
-		if (!end && (r->eof || r->text.len + CHUNK > LIMIT_LEDGER_GROUP))
+		if (!end && (r->eof || r->text.len > LIMIT_LEDGER_GROUP))
 			return 0;
 		if (!end) {
 			if (fill(r, f) < 0)
