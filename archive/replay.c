@@ -294,6 +294,21 @@ static int cut_tail(
 	return 0;
 }
 
+/* Where the ledger keeps messages that were not found, nothing is cut: their bytes may lie there,
+ * damaged. What comes next goes to another segment. */
+static int close_tail(
+	struct store *s, const struct segment_row *row, int fd, uint64_t size, struct fault *f)
+{
+	struct segment_row closed = *row;
+
+	(void)fd;
+	if (size == row->length)
+		return 0;
+	closed.length = size;
+	closed.state = SEGMENT_CLOSED;
+	return catalog_put_segment(s->catalog, &closed, f);
+}
+
 /* ---- The ledger beyond its end
  * ---------------------------------------------------------------------- */
 
@@ -443,7 +458,7 @@ static int replay(struct store *s, struct ledger_at *at, struct fault *f)
 	if (fsync(s->segments_fd) < 0)
 		return fault_errno(f, FAULT_WRITE, SCOPE_ARCHIVE, errno, "cannot sync segments/");
 	if (visit_open(s, walk_tail, f) < 0 || replay_ledger(s, at, &sums, f) < 0 ||
-		visit_open(s, cut_tail, f) < 0)
+		visit_open(s, sums.missing > 0 ? close_tail : cut_tail, f) < 0)
 		return -1;
 	if (sums.missing > 0)
 		store_notice(s,
