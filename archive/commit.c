@@ -20,10 +20,16 @@
  *   E  a segment or ledger file without a row in the catalog: died after
  *      making it                                                             as B, C or D
  *
- * B to E are replay.c's work. What is cut is kept aside. */
+ * B to E are replay.c's work. What is cut is kept aside. E can be several at once: a group begins
+ * a segment for each class that has none, and the catalog can lack many groups.
+ *
+ * Before the first group the archive's own folder is synced: whoever made it may have died before
+ * its names were durable. A write or sync that failed leaves its mark before the turn is given
+ * back, so that the next writer begins new files. */
 #include "archive/handle.h"
 #include "archive/limits.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -35,6 +41,20 @@ void store_close_writers(struct store *s)
 	for (size_t i = 0; i < s->slots; i++)
 		segment_writer_close(s->slot[i].writer);
 	s->slots = 0;
+}
+
+/* A slot for another class; where all are taken, that of one which this group does not write to. */
+static struct writer_slot *free_slot(struct store *s)
+{
+	if (s->slots < CLASSES_MAX)
+		return &s->slot[s->slots++];
+	for (size_t i = 0; i < s->slots; i++) {
+		if (!s->slot[i].used) {
+			s->slot[i].writer = segment_writer_close(s->slot[i].writer);
+			return &s->slot[i];
+		}
+	}
+	return NULL;
 }
 
 /* The row of the class's open segment; a new number where there is none. */
@@ -73,12 +93,14 @@ int store_segment_writer(
 	if (slot && segment_writer_number(slot->writer) == row.number &&
 		segment_writer_end(slot->writer) == row.length) {
 		*ret = slot->writer;
+		slot->used = true;
 		return 0;
 	}
-	if (!slot && s->slots == CLASSES_MAX)
-		store_close_writers(s);
 	if (!slot) {
-		slot = &s->slot[s->slots++];
+		slot = free_slot(s);
+		if (!slot)
+			return fault_set(f, FAULT_LIMIT, SCOPE_ACCOUNT, 0,
+				"more than %d retention classes in one group", CLASSES_MAX);
 		*slot = (struct writer_slot){0};
 		(void)snprintf(slot->class_, sizeof slot->class_, "%s", class_);
 	}
@@ -88,6 +110,7 @@ int store_segment_writer(
 		return -1;
 	}
 	*ret = slot->writer;
+	slot->used = true;
 	return 0;
 }
 
@@ -125,9 +148,6 @@ static int writer_for(
 			return 0;
 		}
 	}
-	if (c->used_n == CLASSES_MAX)
-		return fault_set(f, FAULT_LIMIT, SCOPE_ACCOUNT, 0,
-			"more than %d retention classes in one group", CLASSES_MAX);
 	if (store_segment_writer(c->s, class_, ret, f) < 0)
 		return -1;
 	c->used[c->used_n].writer = *ret;
@@ -285,12 +305,18 @@ static int commit_group(struct commit *c, struct batch *g, const struct ledger_a
 	if (ledger_group_begin(&c->lines, s->ledger_fd, at, roll, s->id, c->now, f) < 0)
 		return -1;
 	uint64_t before = c->lines.at.tree.size;
+	for (size_t i = 0; i < s->slots; i++)
+		s->slot[i].used = false;
 	for (struct item *i = g->first; i; i = i->next) {
 		if (commit_item(c, i, f) < 0)
 			return -1;
 	}
 	if (c->lines.at.tree.size == before) /* nothing that the ledger tells */
 		return catalog_commit(s->catalog, f);
+	/* Whoever made the archive may have died before its names were durable. */
+	if (at->file == 0 && fsync(s->folder_fd) < 0)
+		return fault_errno(
+			f, FAULT_WRITE, SCOPE_ARCHIVE, errno, "cannot sync the archive's folder");
 	if (sync_segments(c, f) < 0 || ledger_group_write(&c->lines, s->ledger_fd, c->now, f) < 0 ||
 		catalog_set_state(s->catalog, s->id, &c->lines.at, f) < 0)
 		return -1;
@@ -340,12 +366,16 @@ int store_commit(struct store *s, struct batch *g, struct fault *f)
 	if (turns_take_commit(s->lock_fd, LIMIT_LOCK_MS, f) < 0)
 		return -1;
 	int r = commit_in_turn(s, g, f);
-	turn_release(s->lock_fd, TURN_COMMIT);
-	if (r == 0) {
-		free_spools(g);
-		g->bytes = 0;
-		return 0;
+	if (r < 0) {
+		fault_widen(f, SCOPE_ARCHIVE);
+		/* Before the next one has its turn: it must see the mark. */
+		if (f->code == FAULT_WRITE)
+			(void)store_die(s, f);
 	}
-	fault_widen(f, SCOPE_ARCHIVE);
-	return f->code == FAULT_WRITE ? store_die(s, f) : -1;
+	turn_release(s->lock_fd, TURN_COMMIT);
+	if (r < 0)
+		return -1;
+	free_spools(g);
+	g->bytes = 0;
+	return 0;
 }

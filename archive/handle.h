@@ -11,6 +11,7 @@ enum { ARCHIVE_ID = 33 }; /* 32 hex digits and NUL */
 struct writer_slot {
 	char class_[65];
 	struct segment_writer *writer;
+	bool used; /* by the group that is under way */
 };
 
 enum { CLASSES_MAX = 16 }; /* retention classes with an open segment at once in one process */
