@@ -228,6 +228,21 @@ void catalog_closep(struct catalog **c)
 	*c = catalog_close(*c);
 }
 
+int catalog_checkpoint(const char *path)
+{
+	sqlite3 *db = NULL;
+	int frames = -1, home = -1;
+	int r = sqlite3_open_v2(path, &db, SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_READWRITE, NULL);
+
+	if (r == SQLITE_OK)
+		r = sqlite3_exec(
+			db, "PRAGMA synchronous = FULL; SELECT 1 FROM state", NULL, NULL, NULL);
+	if (r == SQLITE_OK)
+		r = sqlite3_wal_checkpoint_v2(db, NULL, SQLITE_CHECKPOINT_PASSIVE, &frames, &home);
+	(void)sqlite3_close(db);
+	return r == SQLITE_OK && frames == home ? 0 : CATALOG_PARTLY;
+}
+
 sqlite3 *catalog_handle(struct catalog *c)
 {
 	return c->db;

@@ -22,6 +22,10 @@ int catalog_open(
 	const char *path, enum catalog_mode mode, struct catalog **ret, struct fault *f) MUST_CHECK;
 struct catalog *catalog_close(struct catalog *c);
 void catalog_closep(struct catalog **c);
+/* Brings all of the journal into the file, durably. CATALOG_PARTLY: not all of it, because it is
+ * read just now or damaged, or there is no such file. */
+enum { CATALOG_PARTLY = 1 };
+int catalog_checkpoint(const char *path) MUST_CHECK;
 sqlite3 *catalog_handle(struct catalog *c);
 
 /* A transaction that can write; then exactly one of commit and rollback. */

@@ -29,6 +29,53 @@ static void job_deinit(struct job *j)
 	free(j->path);
 }
 
+/* A crash may have left bytes that are not on disk yet, and a catalog must not know more than the
+ * disk. After a failed sync a second one proves nothing: then they are written again. */
+static int make_durable(struct job *j, int fd, const char *what, uint64_t number, struct fault *f)
+{
+	bool failed = faccessat(j->s->folder_fd, FILE_WRITE_FAILED, F_OK, 0) == 0;
+
+	if (failed ? replay_write_again(fd, 0, UINT64_MAX) < 0 : fdatasync(fd) < 0)
+		return fault_errno(f, FAULT_WRITE, SCOPE_ARCHIVE, errno,
+			"cannot sync %s %06" PRIu64, what, number);
+	return 0;
+}
+
+/* Of the ledger only the last file can hold what is not on disk. */
+static int sync_ledger(struct job *j, struct fault *f)
+{
+	char name[LEDGER_NAME];
+	uint64_t last;
+
+	if (ledger_last_file(j->s->ledger_fd, &last, f) < 0)
+		return -1;
+	ledger_name(last, name);
+	int fd CLEANUP(fd_closep) =
+		last > 0 ? openat(j->s->ledger_fd, name, O_RDWR | O_CLOEXEC) : -1;
+	if (last > 0 && fd < 0)
+		return fault_errno(
+			f, FAULT_DAMAGE, SCOPE_ARCHIVE, errno, "cannot open ledger/%s", name);
+	if (fd >= 0 && make_durable(j, fd, "ledger file", last, f) < 0)
+		return -1;
+	if (fsync(j->s->ledger_fd) < 0 || fsync(j->s->segments_fd) < 0)
+		return fault_errno(
+			f, FAULT_WRITE, SCOPE_ARCHIVE, errno, "cannot sync ledger/ and segments/");
+	return 0;
+}
+
+static int open_for_sync(struct store *s, const struct segment_file *file, struct fault *f)
+{
+	char name[SEGMENT_NAME];
+
+	if (file->state == SEGMENT_SEALED)
+		return segment_open_file(s->segments_fd, file->number, f);
+	segment_name(file->number, SEGMENT_OPEN, name);
+	int fd = openat(s->segments_fd, name, O_RDWR | O_CLOEXEC);
+	if (fd < 0)
+		return fault_errno(f, FAULT_SYSTEM, SCOPE_ARCHIVE, errno, "segments/%s", name);
+	return fd;
+}
+
 static int walk_all(struct job *j, struct fault *f)
 {
 	struct segment_file *files CLEANUP(freep) = NULL;
@@ -39,14 +86,11 @@ static int walk_all(struct job *j, struct fault *f)
 	for (size_t i = 0; i < n; i++)
 		j->all += files[i].size;
 	for (size_t i = 0; i < n; i++) {
-		int fd CLEANUP(fd_closep) =
-			segment_open_file(j->s->segments_fd, files[i].number, f);
+		int fd CLEANUP(fd_closep) = open_for_sync(j->s, &files[i], f);
 
-		/* A crash may have left bytes that are not on disk yet. */
-		if (fd < 0 || (files[i].state != SEGMENT_SEALED && fdatasync(fd) < 0))
-			return fd < 0 ? -1
-				      : fault_errno(f, FAULT_WRITE, SCOPE_ARCHIVE, errno,
-						"cannot sync segment %06" PRIu64, files[i].number);
+		if (fd < 0 || (files[i].state != SEGMENT_SEALED &&
+				      make_durable(j, fd, "segment", files[i].number, f) < 0))
+			return -1;
 		if (replay_walk(j->s, j->c, files[i].number, fd, 0, files[i].size, f) < 0)
 			return fault_prefix(f, "segment %06" PRIu64, files[i].number);
 		j->done += files[i].size;
@@ -91,13 +135,16 @@ static int sync_path(const char *path, struct fault *f)
 	return 0;
 }
 
-static int put_in_place(struct job *j, struct fault *f)
+/* The old catalog goes back to its last checkpoint when its journal is removed. Where not all of
+ * the journal could be brought home, it would be half of one and half of the other: it goes first,
+ * so that a crash from here on leaves none, and not a wrong one. */
+static int retire_old(struct job *j, const char *folder, struct fault *f)
 {
 	static const char *const beside[] = {"-wal", "-shm"};
 	char name[PATH_MAX];
 
-	j->c = catalog_close(j->c);
-	if (sync_path(j->path, f) < 0)
+	if (catalog_checkpoint(j->s->catalog_path) != 0 &&
+		(unlink(j->s->catalog_path) == 0 || errno != ENOENT) && sync_path(folder, f) < 0)
 		return -1;
 	/* The old one's journal must not be taken for the new one's. */
 	for (size_t i = 0; i < sizeof beside / sizeof *beside; i++) {
@@ -106,12 +153,22 @@ static int put_in_place(struct job *j, struct fault *f)
 			return fault_errno(
 				f, FAULT_WRITE, SCOPE_ARCHIVE, errno, "cannot remove %s", name);
 	}
+	return sync_path(folder, f);
+}
+
+static int put_in_place(struct job *j, struct fault *f)
+{
+	char folder[PATH_MAX];
+
+	(void)snprintf(folder, sizeof folder, "%s", j->s->catalog_path);
+	*strrchr(folder, '/') = '\0';
+	j->c = catalog_close(j->c);
+	if (sync_path(j->path, f) < 0 || retire_old(j, folder, f) < 0)
+		return -1;
 	if (rename(j->path, j->s->catalog_path) < 0)
 		return fault_errno(f, FAULT_WRITE, SCOPE_ARCHIVE, errno, "cannot put %s in place",
 			j->s->catalog_path);
-	(void)snprintf(name, sizeof name, "%s", j->s->catalog_path);
-	*strrchr(name, '/') = '\0';
-	return sync_path(name, f);
+	return sync_path(folder, f);
 }
 
 static int fill(struct job *j, struct rebuild_sums *ret, struct fault *f)
@@ -121,7 +178,7 @@ static int fill(struct job *j, struct rebuild_sums *ret, struct fault *f)
 	if (catalog_open(j->path, CATALOG_BULK, &j->c, f) < 0 ||
 		catalog_begin_places(j->c, f) < 0 || catalog_begin(j->c, f) < 0)
 		return -1;
-	if (walk_all(j, f) < 0 || apply_all(j, ret, &at, f) < 0 ||
+	if (sync_ledger(j, f) < 0 || walk_all(j, f) < 0 || apply_all(j, ret, &at, f) < 0 ||
 		catalog_set_state(j->c, j->s->id, &at, f) < 0)
 		return -1;
 	return catalog_commit(j->c, f);

@@ -19,7 +19,7 @@ enum { CHUNK = 64 * 1024 };
 
 /* ---- Writing again in place ------------------------------------------------------------------ */
 
-static int write_again(int fd, uint64_t from, uint64_t end)
+int replay_write_again(int fd, uint64_t from, uint64_t end)
 {
 	uint8_t chunk[CHUNK];
 
@@ -43,7 +43,7 @@ static int write_again(int fd, uint64_t from, uint64_t end)
 
 static int make_durable(int fd, const char *name, uint64_t from, uint64_t end, struct fault *f)
 {
-	if (write_again(fd, from, end) < 0)
+	if (replay_write_again(fd, from, end) < 0)
 		return fault_errno(f, FAULT_WRITE, SCOPE_ARCHIVE, errno,
 			"cannot write the end of %s again", name);
 	return 0;

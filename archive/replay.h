@@ -9,6 +9,10 @@
 int replay_walk(struct store *s, struct catalog *c, uint64_t number, int fd, uint64_t from,
 	uint64_t end, struct fault *f) MUST_CHECK;
 
+/* Writes the same bytes again in place and syncs them: after a failed sync the page cache proves
+ * nothing. fd is open for reading and writing. <0 with errno. */
+int replay_write_again(int fd, uint64_t from, uint64_t end) MUST_CHECK;
+
 struct replay_sums {
 	uint64_t lines, messages;
 	uint64_t missing;     /* messages without a place */
