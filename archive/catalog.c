@@ -218,7 +218,7 @@ struct catalog *catalog_close(struct catalog *c)
 	for (size_t i = 0; i < SQL_COUNT; i++)
 		(void)sqlite3_finalize(c->statement[i]);
 	drops_free(c->drops);
-	(void)sqlite3_close(c->db);
+	(void)sqlite3_close_v2(c->db); /* a cursor may outlive it */
 	free(c);
 	return NULL;
 }

@@ -189,6 +189,11 @@ int catalog_lies_at(struct catalog *c, const struct digest *d, const struct loca
 	X(ALSO_NAMES, "SELECT DISTINCT name FROM also JOIN maildrop ON number = also.maildrop "    \
 		      "WHERE message = ?1 ORDER BY number")                                        \
 	X(NAME_OF, "SELECT name FROM maildrop WHERE number = ?1")                                  \
+	/* Of the temporary table: only after catalog_begin_places(). */                           \
+	X(PUT_PLACE, "INSERT OR IGNORE INTO temp.place (digest, segment, frame_offset, "           \
+		     "entry_offset, frames_end) VALUES (?1, ?2, ?3, ?4, ?5)")                      \
+	X(GET_PLACE, "SELECT segment, frame_offset, entry_offset, frames_end FROM temp.place "     \
+		     "WHERE digest = ?1")                                                          \
 	X(TOTALS, "SELECT (SELECT count(*) FROM message), (SELECT total(size) FROM message), "     \
 		  "(SELECT count(*) FROM segment), (SELECT total(length) FROM segment)")
 

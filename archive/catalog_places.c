@@ -80,7 +80,7 @@ int catalog_lies_at(
 	return r < 0 ? -1 : r > 0 ? 0 : CATALOG_NONE;
 }
 
-/* The temporary table has statements of its own: it is not part of the schema. */
+/* The temporary table is not part of the schema. */
 int catalog_begin_places(struct catalog *c, struct fault *f)
 {
 	static const char text[] = "DROP TABLE IF EXISTS temp.place;"
@@ -93,24 +93,10 @@ int catalog_begin_places(struct catalog *c, struct fault *f)
 	return 0;
 }
 
-static sqlite3_stmt *prepare_place(struct catalog *c, const char *text, struct fault *f)
-{
-	sqlite3_stmt *s = NULL;
-
-	if (sqlite3_prepare_v2(catalog_handle(c), text, -1, &s, NULL) != SQLITE_OK)
-		fault_record(f, FAULT_SYSTEM, SCOPE_ARCHIVE, 0, "SQLite's temporary table: %s",
-			sqlite3_errmsg(catalog_handle(c)));
-	return s;
-}
-
 int catalog_put_place(struct catalog *c, const struct digest *d, const struct location *at,
 	uint64_t frames_end, struct fault *f)
 {
-	sqlite3_stmt *s = prepare_place(c,
-		"INSERT OR IGNORE INTO temp.place (digest, segment, frame_offset, entry_offset, "
-		"frames_end) "
-		"VALUES (?1, ?2, ?3, ?4, ?5)",
-		f);
+	sqlite3_stmt *s = catalog_statement(c, SQL_PUT_PLACE, f);
 
 	if (!s)
 		return -1;
@@ -119,19 +105,13 @@ int catalog_put_place(struct catalog *c, const struct digest *d, const struct lo
 	bind_number(s, 3, at->frame_offset);
 	bind_number(s, 4, at->entry_offset);
 	bind_number(s, 5, frames_end);
-	int r = catalog_run(c, s, f);
-	(void)sqlite3_finalize(s);
-	return r;
+	return catalog_run(c, s, f);
 }
 
 int catalog_get_place(struct catalog *c, const struct digest *d, struct location *ret,
 	uint64_t *ret_frames_end, struct fault *f)
 {
-	sqlite3_stmt *s = prepare_place(c,
-		"SELECT segment, frame_offset, entry_offset, frames_end FROM temp.place WHERE "
-		"digest = "
-		"?1",
-		f);
+	sqlite3_stmt *s = catalog_statement(c, SQL_GET_PLACE, f);
 
 	if (!s)
 		return -1;
@@ -142,6 +122,6 @@ int catalog_get_place(struct catalog *c, const struct digest *d, struct location
 			column_number(s, 0), column_number(s, 1), column_number(s, 2)};
 		*ret_frames_end = column_number(s, 3);
 	}
-	(void)sqlite3_finalize(s);
+	(void)sqlite3_reset(s);
 	return r < 0 ? -1 : r > 0 ? 0 : CATALOG_NONE;
 }

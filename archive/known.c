@@ -4,7 +4,7 @@
 #include "archive/handle.h"
 
 struct known_cursor {
-	struct catalog *catalog;
+	struct store *store;
 	sqlite3_stmt *kept, *unkept;
 	bool has_kept, has_unkept; /* a row is waiting */
 	sqlite3_stmt *given;	   /* whose row was given last */
@@ -12,7 +12,7 @@ struct known_cursor {
 
 static int step(struct known_cursor *c, sqlite3_stmt *s, bool *ret, struct fault *f)
 {
-	int r = catalog_step(c->catalog, s, f);
+	int r = catalog_step(c->store->catalog, s, f);
 
 	*ret = r > 0;
 	return r < 0 ? -1 : 0;
@@ -26,9 +26,9 @@ int known_open(struct store *s, uint64_t maildrop, struct known_cursor **ret, st
 		return fault_memory(f);
 	if (store_open_catalog(s, f) < 0)
 		return -1;
-	c->catalog = s->catalog;
-	c->kept = catalog_cursor(c->catalog, SQL_KNOWN_KEPT, f);
-	c->unkept = c->kept ? catalog_cursor(c->catalog, SQL_KNOWN_UNKEPT, f) : NULL;
+	c->store = s;
+	c->kept = catalog_cursor(s->catalog, SQL_KNOWN_KEPT, f);
+	c->unkept = c->kept ? catalog_cursor(s->catalog, SQL_KNOWN_UNKEPT, f) : NULL;
 	if (!c->unkept)
 		return -1;
 	bind_number(c->kept, 1, maildrop);

@@ -16,7 +16,9 @@ static int setup(void **state)
 	(void)state;
 	folder_make(folder);
 	(void)snprintf(path, sizeof path, "%s/catalog.db", folder);
-	return catalog_open(path, CATALOG_CREATE, &catalog, &f);
+	if (catalog_open(path, CATALOG_CREATE, &catalog, &f) < 0)
+		return -1;
+	return catalog_begin_places(catalog, &f);
 }
 
 static int teardown(void **state)
@@ -49,6 +51,7 @@ static void every_statement_prepares_on_the_first_schema_brought_up_to_date(void
 	catalog = catalog_close(catalog);
 	(void)snprintf(path, sizeof path, "%s/catalog.db", folder);
 	assert_int_equal(catalog_open(path, CATALOG_WRITE, &catalog, &f), 0);
+	assert_int_equal(catalog_begin_places(catalog, &f), 0);
 	every_statement_prepares_on_a_fresh_schema(state);
 	assert_int_equal(
 		sqlite3_exec(catalog_handle(catalog), "DROP INDEX maildrop_name", NULL, NULL, NULL),
