@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <zstd.h>
+#include <zstd_errors.h>
 
 enum {
 	IN_SIZE = 128 * 1024,
@@ -128,6 +129,8 @@ int frame_read(struct frame_reader *r, struct slice *ret, struct fault *f)
 		}
 		ZSTD_outBuffer out = {r->out_data, OUT_SIZE, 0};
 		size_t left = ZSTD_decompressStream(r->zstd, &out, &r->in);
+		if (ZSTD_getErrorCode(left) == ZSTD_error_memory_allocation)
+			return fault_memory(f);
 		if (ZSTD_isError(left))
 			return fault_set(f, FAULT_DAMAGE, SCOPE_MESSAGE, 0,
 				"the frame at byte %" PRIu64 " cannot be decoded: %s", r->start,
@@ -153,7 +156,7 @@ static int is_tar_frame(struct frame_reader *r, bool *ret, struct fault *f)
 	for (bool first = true;; first = false) {
 		int n = frame_read(r, &bytes, &why);
 
-		if (n < 0 && why.error == EIO) {
+		if (n < 0 && (why.error == EIO || why.code == FAULT_MEMORY)) {
 			*f = why;
 			return -1;
 		}

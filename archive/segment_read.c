@@ -49,8 +49,10 @@ static void stream_deinit(struct stream *s)
 
 static int add_place(struct stream *s, uint64_t start)
 {
-	if (s->places == FRAMES_AHEAD_MAX)
+	if (s->places == FRAMES_AHEAD_MAX) {
+		errno = E2BIG;
 		return -1;
+	}
 	if (s->places == s->places_size) {
 		size_t size = s->places_size ? s->places_size * 2 : 16;
 		struct frame_place *grown = realloc(s->place, size * sizeof *grown);
@@ -64,7 +66,7 @@ static int add_place(struct stream *s, uint64_t start)
 	return 0;
 }
 
-/* Remembers the frame that the reader is in. */
+/* Remembers the frame that the reader is in. errno says why not. */
 static int note_frame(struct stream *s)
 {
 	uint64_t start = frame_reader_start(s->frames);
@@ -97,7 +99,8 @@ static la_ssize_t on_read(struct archive *a, void *context, const void **ret)
 		s->skip -= bytes.len;
 	}
 	if (note_frame(s) < 0) {
-		archive_set_error(a, ENOMEM, "out of memory");
+		archive_set_error(a, errno, "%s",
+			errno == ENOMEM ? "out of memory" : "too many frames for one entry");
 		return -1;
 	}
 	*ret = bytes.data + s->skip;
@@ -141,8 +144,17 @@ static bool parse_mail_name(const char *name, struct digest *ret)
 
 /* ---- One entry -------------------------------------------------------------------------- */
 
+/* Lack of memory says nothing of the bytes: to take it for damage would lose mail in replay. */
+static bool lacks_memory(const struct stream *s)
+{
+	return s->broken ? s->fault.code == FAULT_MEMORY
+			 : s->tar && archive_errno(s->tar) == ENOMEM;
+}
+
 static int damage(struct stream *s, struct fault *f)
 {
+	if (lacks_memory(s))
+		return fault_memory(f);
 	if (s->broken) {
 		*f = s->fault;
 		return ENTRY_OTHER;
@@ -221,6 +233,8 @@ static int fill_cache(int fd, struct frame_cache *c, const struct location *at, 
 		if (frame_reader_end(r) > 0)
 			break;
 	}
+	if (n < 0 && c->fault.code == FAULT_MEMORY)
+		return fault_memory(f);
 	c->broken = n < 0;
 	c->segment = at->segment;
 	c->frame_offset = at->frame_offset;
@@ -352,6 +366,8 @@ static int pass_damage(struct segment_walk *w, uint64_t from, uint64_t *ret_from
 	struct fault why = s->fault;
 	uint64_t next;
 
+	if (lacks_memory(s))
+		return fault_memory(f);
 	if (!s->broken) {
 		const char *text = s->tar ? archive_error_string(s->tar) : NULL;
 
