@@ -36,8 +36,12 @@
 #define LIMIT_REPEATED	   10000     /* messages that share their UIDL, in one session */
 #define LIMIT_BREAKS	   2 /* sessions that broke inside one message before it is refused */
 #define LIMIT_SYSTEM_ERRORS                                                                        \
-	3 /* [SYS/…] answers to RETR in a row before the server is left alone                    \
-	   */
+	3		     /* [SYS/…] answers to RETR in a row before the server is left alone \
+			      */
+#define LIMIT_SUSPECTS	 256 /* messages that broke sessions, remembered in one poll */
+#define LIMIT_BARREN	 64  /* sessions in a row that brought no message */
+#define LIMIT_PROBES	 8   /* NOOPs that confirm a message that is still shorter than announced */
+#define LIMIT_DOUBTS	 16  /* messages shorter than announced before sizes say nothing */
 #define LIMIT_RECONNECTS 10000 /* sessions in one poll, each of which got something done */
 #define LIMIT_TRICKLE	 512   /* octets in `timeout` that count as progress */
 

@@ -20,7 +20,7 @@ struct poll {
 	struct trouble trouble;
 	struct session *session;
 	struct session_counts before; /* of the sessions that have ended */
-	uint64_t sessions;
+	uint64_t sessions, barren;    /* barren: the last ones, which brought no message */
 	int64_t began, resume, progress_at;
 	int64_t in_use_ms; /* paused so far for a maildrop that our own dropped session locks */
 	bool has_sums;
@@ -258,7 +258,9 @@ static int64_t reconnect_after(struct poll *one, const struct session *s)
 		one->in_use_ms += pause;
 		return pause;
 	}
-	if (f->scope > SCOPE_SESSION || session_counts(s)->settled == 0)
+	const struct session_counts *c = session_counts(s);
+	one->barren = c->new_messages + c->duplicates > 0 ? 0 : one->barren + 1;
+	if (f->scope > SCOPE_SESSION || c->settled == 0 || one->barren > LIMIT_BARREN)
 		return -1;
 	one->in_use_ms = 0;
 	return 0;

@@ -34,42 +34,6 @@ static const struct listed *entry_of(const struct session *s, uint32_t entry)
 	return &s->listing.entries[entry];
 }
 
-/* ---- Messages that broke a session ----------------------------------------------------------- */
-
-void trouble_deinit(struct trouble *t)
-{
-	for (size_t i = 0; i < t->n; i++)
-		buffer_deinit(&t->suspect[i].uidl);
-	free(t->suspect);
-	*t = (struct trouble){0};
-}
-
-static struct suspect *find_suspect(struct trouble *t, struct slice uidl)
-{
-	for (size_t i = 0; i < t->n; i++) {
-		if (slice_compare(buffer_slice(&t->suspect[i].uidl), uidl) == 0)
-			return &t->suspect[i];
-	}
-	return NULL;
-}
-
-static struct suspect *add_suspect(struct trouble *t, struct slice uidl, struct fault *f)
-{
-	struct suspect *grown = realloc(t->suspect, (t->n + 1) * sizeof *grown);
-
-	if (!grown) {
-		(void)fault_memory(f);
-		return NULL;
-	}
-	t->suspect = grown;
-	struct suspect *one = &grown[t->n];
-	*one = (struct suspect){.uidl = buffer_make(LIMIT_UIDL)};
-	if (buffer_append(&one->uidl, uidl.data, uidl.len, f) < 0)
-		return NULL;
-	t->n++;
-	return one;
-}
-
 /* ---- Handing in
  * ----------------------------------------------------------------------------------- */
 
@@ -176,13 +140,26 @@ void retrieval_settle(struct session *s, const struct item *item)
 	}
 }
 
-/* ---- What the server sends ---------------------------------------------------------------------
- */
+/* ---- Who is in flight ------------------------------------------------------------------------ */
 
 static uint32_t current(const struct session *s)
 {
 	assert(s->retrieval.done < s->retrieval.n);
 	return s->retrieval.order[s->retrieval.done];
+}
+
+static bool is_alone(const struct retrieval *r)
+{
+	return r->done >= r->alone_from;
+}
+
+/* All that was asked for has ended, but for what confirms the last message. */
+static bool is_quiet(const struct session *s)
+{
+	const struct retrieval *r = &s->retrieval;
+	size_t in_flight = r->sent - r->done;
+
+	return in_flight == 0 || (in_flight == 1 && (r->held || pop3_unconfirmed(s->pop3) != 0));
 }
 
 static void end_one(struct session *s)
@@ -193,6 +170,64 @@ static void end_one(struct session *s)
 	r->done++;
 	session_touch(s);
 }
+
+/* ---- Doubts ---------------------------------------------------------------------------------- */
+
+static bool is_shorter(const struct session *s, uint32_t entry, uint64_t octets)
+{
+	uint64_t announced = entry_of(s, entry)->size;
+
+	return announced != SIZE_UNKNOWN && octets < announced;
+}
+
+/* Shorter than announced, by a server that nearly always announces what it sends. */
+static bool is_doubtful(const struct session *s, uint32_t entry, uint64_t octets)
+{
+	const struct trouble *t = s->trouble;
+	uint64_t announced = entry_of(s, entry)->size;
+
+	return announced != SIZE_UNKNOWN && octets < announced && !s->maildrop->sizes_unreliable &&
+	       t->inexact < LIMIT_DOUBTS + t->exact / 16;
+}
+
+static void count_size(struct session *s, uint32_t entry, uint64_t octets)
+{
+	uint64_t announced = entry_of(s, entry)->size;
+
+	if (announced == octets)
+		s->trouble->exact++;
+	else if (announced != SIZE_UNKNOWN)
+		s->trouble->inexact++;
+}
+
+/* The message that has just ended goes behind those that are fetched alone. The others that are in
+ * flight are passed over and asked for once more. */
+static void begin_to_drain(struct session *s)
+{
+	struct retrieval *r = &s->retrieval;
+
+	r->doubted = current(s);
+	r->drain_to = r->done;
+	r->draining = true;
+	r->alone_from--;
+	r->order[r->done] = r->order[r->alone_from];
+	r->order[r->alone_from] = r->doubted;
+	r->done++;
+	s->spool = spool_free(s->spool);
+}
+
+/* In step after all: the announced size was wrong, or else what is fetched alone will tell. */
+static void end_draining(struct session *s)
+{
+	struct retrieval *r = &s->retrieval;
+
+	s->trouble->inexact++;
+	r->draining = false;
+	r->sent = r->done = r->drain_to;
+	window_init(&r->window, s->pipelining ? WINDOW_CAREFUL : WINDOW_SERIAL);
+}
+
+/* ---- What the server sends ------------------------------------------------------------------- */
 
 /* -ERR to RETR: this message's trouble. A server that says that it is its own, and says so of one
  * message after the other, is left alone for now; but each of these refusals stands, so that a
@@ -216,15 +251,103 @@ static int on_refusal(struct session *s, const struct pop3_event *e, struct faul
 
 static int on_data(struct session *s, const struct pop3_event *e, struct fault *f)
 {
-	if (e->octets <= s->account->max_message_size)
+	bool fits = e->octets <= s->account->max_message_size;
+
+	if (fits && s->retrieval.draining)
+		return 1;
+	if (fits)
 		return spool_write(s->spool, e->bytes, f) < 0 ? -1 : 1;
 	/* More than was announced: nobody knows how much more. */
-	if (refuse_too_large(s, current(s), e->octets, f) < 0)
-		return -1;
-	s->retrieval.refused = true;
+	if (!s->retrieval.draining) {
+		if (refuse_too_large(s, current(s), e->octets, f) < 0)
+			return -1;
+		s->retrieval.refused = true;
+	}
 	return fault_set(f, FAULT_PROTOCOL, SCOPE_SESSION, 0,
 		"message %" PRIu32 " is larger than announced and than max-message-size",
 		e->number);
+}
+
+static int on_message_end(struct session *s, const struct pop3_event *e, struct fault *f)
+{
+	struct retrieval *r = &s->retrieval;
+
+	if (is_alone(r)) {
+		r->held = true;
+		return 1;
+	}
+	if (is_doubtful(s, current(s), e->octets)) {
+		begin_to_drain(s);
+		return 1;
+	}
+	r->system_errors = 0;
+	count_size(s, current(s), e->octets);
+	if (hand_in(s, current(s), f) < 0)
+		return -1;
+	end_one(s);
+	return 1;
+}
+
+/* While draining: what comes is nobody's. */
+static int pass_over(struct session *s, const struct pop3_event *e)
+{
+	if (e->kind == POP3_MESSAGE_END || e->reply.status != REPLY_OK)
+		s->retrieval.done++;
+	session_touch(s);
+	return 1;
+}
+
+static int on_message(struct session *s, const struct pop3_event *e, struct fault *f)
+{
+	if (s->retrieval.draining)
+		return pass_over(s, e);
+	if (e->kind == POP3_MESSAGE_END)
+		return on_message_end(s, e, f);
+	if (e->reply.status != REPLY_OK)
+		return on_refusal(s, e, f);
+	s->spool = spool_free(s->spool);
+	return spool_new(s->tools->spools, &s->spool, f) < 0 ? -1 : 1;
+}
+
+/* How many NOOPs confirm that the session is in step. */
+static uint32_t probes_needed(const struct session *s)
+{
+	const struct retrieval *r = &s->retrieval;
+
+	if (r->held && is_shorter(s, current(s), spool_size(s->spool)))
+		return LIMIT_PROBES;
+	return r->draining || r->sent > r->alone_from ? 2 : 1;
+}
+
+static int out_of_step(struct fault *f)
+{
+	return fault_set(f, FAULT_PROTOCOL, SCOPE_SESSION, 0, "an answer out of step");
+}
+
+/* A NOOP was answered. >0 to go on, 0 when all is fetched. */
+static int on_probe(struct session *s, const struct pop3_event *e, struct fault *f)
+{
+	struct retrieval *r = &s->retrieval;
+
+	/* No server refuses it: that was meant for something else. */
+	if (e->reply.status != REPLY_OK && (r->held || r->draining))
+		return out_of_step(f);
+	r->probing = false;
+	r->probes++;
+	if (r->probes < probes_needed(s))
+		return 1;
+	if (r->draining) {
+		end_draining(s);
+		return 1;
+	}
+	if (r->held) {
+		r->held = false;
+		r->system_errors = 0;
+		if (hand_in(s, current(s), f) < 0)
+			return -1;
+		end_one(s);
+	}
+	return r->done < r->n || r->too_large < s->plan.too_large.n;
 }
 
 /* >0 to go on, 0 when all is fetched. */
@@ -233,50 +356,60 @@ static int on_retrieval(struct session *s, const struct pop3_event *e, struct fa
 	switch (e->kind) {
 	case POP3_REPLY:
 		session_touch(s);
-		if (e->command == POP3_NOOP)
-			return 0;
-		if (e->reply.status != REPLY_OK)
-			return on_refusal(s, e, f);
-		s->spool = spool_free(s->spool);
-		return spool_new(s->tools->spools, &s->spool, f) < 0 ? -1 : 1;
+		return e->command == POP3_NOOP ? on_probe(s, e, f) : on_message(s, e, f);
 	case POP3_DATA:
 		return on_data(s, e, f);
 	case POP3_MESSAGE_END:
-		s->retrieval.system_errors = 0;
-		if (hand_in(s, current(s), f) < 0)
-			return -1;
-		end_one(s);
-		return 1;
+		return on_message(s, e, f);
 	case POP3_LINE:
 	case POP3_END:
 		break;
 	}
-	return fault_set(f, FAULT_PROTOCOL, SCOPE_SESSION, 0, "an answer out of step");
+	return out_of_step(f);
 }
 
-/* ---- What is asked
- * --------------------------------------------------------------------------------- */
-
-/* One at a time: the next command goes out when the last message has ended but for what confirms
- * it. */
-static bool is_quiet(const struct session *s)
-{
-	const struct retrieval *r = &s->retrieval;
-	size_t in_flight = r->sent - r->done;
-
-	return in_flight == 0 || (in_flight == 1 && pop3_unconfirmed(s->pop3) != 0);
-}
+/* ---- What is asked --------------------------------------------------------------------------- */
 
 static bool may_send(const struct session *s)
 {
 	const struct retrieval *r = &s->retrieval;
 
+	if (r->draining)
+		return false;
+	/* One at a time, and only in step. */
+	if (r->sent >= r->alone_from)
+		return r->sent == r->done && !r->probing && r->probes >= probes_needed(s);
 	/* A full window must not hold back the command that confirms its last message. */
 	if (is_quiet(s))
 		return true;
-	if (!s->pipelining || r->sent >= r->alone_from)
+	return s->pipelining && window_may_send(&r->window, entry_of(s, r->order[r->sent])->size);
+}
+
+static bool may_probe(const struct session *s)
+{
+	const struct retrieval *r = &s->retrieval;
+
+	if (r->probing || r->probes >= probes_needed(s))
 		return false;
-	return window_may_send(&r->window, entry_of(s, r->order[r->sent])->size);
+	if (r->draining || r->sent > r->alone_from || !s->pipelining)
+		return (r->draining || r->sent >= r->alone_from) && is_quiet(s);
+	/* Behind the last of the window, without waiting for it. */
+	return r->sent == r->alone_from;
+}
+
+/* As many as the intake has room for: a listing may have millions of them. */
+static int refuse_some(struct session *s, struct fault *f)
+{
+	struct retrieval *r = &s->retrieval;
+	const struct entry_list *all = &s->plan.too_large;
+
+	for (; r->too_large < all->n && intake_has_room(s->tools->intake); r->too_large++) {
+		uint32_t entry = all->at[r->too_large];
+
+		if (refuse_too_large(s, entry, entry_of(s, entry)->size, f) < 0)
+			return -1;
+	}
+	return 0;
 }
 
 /* Queues what may be in flight. */
@@ -284,6 +417,8 @@ static int ask(struct session *s, struct fault *f)
 {
 	struct retrieval *r = &s->retrieval;
 
+	if (refuse_some(s, f) < 0)
+		return -1;
 	while (r->sent < r->n && may_send(s)) {
 		const struct listed *e = entry_of(s, r->order[r->sent]);
 
@@ -291,17 +426,15 @@ static int ask(struct session *s, struct fault *f)
 			return -1;
 		window_sent(&r->window, e->size, now_us());
 		r->sent++;
+		r->probes = 0;
 	}
-	bool alone = !s->pipelining || r->alone_from < r->n;
-	if (r->sent < r->n || r->closing || (alone && !is_quiet(s)))
+	if (r->too_large < s->plan.too_large.n || !may_probe(s))
 		return 0;
-	/* What follows the last message confirms it. */
-	r->closing = true;
+	r->probing = true;
 	return pop3_command(s->pop3, POP3_NOOP, 0, f);
 }
 
-/* ---- Beginning and breaking -------------------------------------------------------------------
- */
+/* ---- Beginning and breaking ------------------------------------------------------------------ */
 
 static int order_messages(struct session *s, struct fault *f)
 {
@@ -315,7 +448,7 @@ static int order_messages(struct session *s, struct fault *f)
 	for (size_t i = 0; i < fetch->n; i++) {
 		uint32_t entry = fetch->at[i];
 		const struct suspect *suspect =
-			find_suspect(s->trouble, listing_uidl(&s->listing, entry_of(s, entry)));
+			trouble_find(s->trouble, listing_uidl(&s->listing, entry_of(s, entry)));
 
 		if (suspect && suspect->alone)
 			r->order[--alone] = entry;
@@ -330,13 +463,7 @@ static int order_messages(struct session *s, struct fault *f)
 int retrieval_begin(struct session *s, struct fault *f)
 {
 	struct retrieval *r = &s->retrieval;
-	const struct entry_list *too_large = &s->plan.too_large;
 
-	for (size_t i = 0; i < too_large->n; i++) {
-		if (refuse_too_large(s, too_large->at[i], entry_of(s, too_large->at[i])->size, f) <
-			0)
-			return -1;
-	}
 	window_init(&r->window, s->pipelining ? WINDOW_PIPELINED : WINDOW_SERIAL);
 	if (order_messages(s, f) < 0)
 		return -1;
@@ -348,13 +475,33 @@ int retrieval_begin(struct session *s, struct fault *f)
 	return 0;
 }
 
-/* The entry of a message number among those asked for and not ended, and the one that ended last.
- */
+/* Whom to blame for a break, and how sure that is. */
+struct blame {
+	uint32_t entry;
+	enum refusal reason;
+	bool certain; /* when it happens to a message that is fetched alone */
+	bool inside;  /* its bytes had begun */
+};
+
+/* Neither a message's end nor its bytes: the command that has no reply. Where the message before it
+ * waits for its confirmation, that one may also be to blame: alone it will show. */
+static bool blame_unanswered(struct session *s, struct blame *ret)
+{
+	const struct retrieval *r = &s->retrieval;
+	size_t at = r->done + (pop3_unconfirmed(s->pop3) != 0 && r->sent - r->done > 1);
+
+	if (at >= r->sent)
+		return false;
+	*ret = (struct blame){.entry = r->order[at], .reason = REFUSAL_TRUNCATED};
+	return true;
+}
+
+/* The entry of a message number among those asked for and not ended. */
 static bool find_in_flight(const struct session *s, uint32_t number, uint32_t *ret)
 {
 	const struct retrieval *r = &s->retrieval;
 
-	for (size_t i = r->done > 0 ? r->done - 1 : 0; i < r->sent; i++) {
+	for (size_t i = r->done; number > 0 && i < r->sent; i++) {
 		if (entry_of(s, r->order[i])->number == number) {
 			*ret = r->order[i];
 			return true;
@@ -363,26 +510,54 @@ static bool find_in_flight(const struct session *s, uint32_t number, uint32_t *r
 	return false;
 }
 
+static bool find_blame(struct session *s, struct blame *ret)
+{
+	const struct retrieval *r = &s->retrieval;
+	uint32_t entry;
+
+	if (r->draining || r->held) {
+		entry = r->draining ? r->doubted : current(s);
+		*ret = (struct blame){entry, REFUSAL_FRAMING, false, true};
+		return true;
+	}
+	if (find_in_flight(s, pop3_suspect(s->pop3), &entry)) {
+		*ret = (struct blame){entry, REFUSAL_FRAMING, true, true};
+		return true;
+	}
+	if (find_in_flight(s, pop3_receiving(s->pop3), &entry)) {
+		*ret = (struct blame){entry, REFUSAL_TRUNCATED, false, true};
+		return true;
+	}
+	return blame_unanswered(s, ret);
+}
+
+/* Some servers end a session after so many messages: whose turn it then was is not to blame. */
+static bool is_proven(const struct session *s, const struct blame *b, const struct suspect *suspect)
+{
+	if (b->certain)
+		return suspect->alone;
+	return suspect->breaks >= LIMIT_BREAKS && (b->inside || s->counts.fetched == 0);
+}
+
 void retrieval_note_break(struct session *s)
 {
 	struct fault f;
-	uint32_t entry;
-	uint32_t framing = pop3_suspect(s->pop3), cut = pop3_receiving(s->pop3);
+	struct blame b;
 
 	if (s->state != SESSION_FETCHING || s->fault.code != FAULT_PROTOCOL ||
-		s->retrieval.refused || !find_in_flight(s, framing ? framing : cut, &entry))
+		s->fault.scope > SCOPE_SESSION || s->retrieval.refused || !find_blame(s, &b))
 		return;
-	struct slice uidl = listing_uidl(&s->listing, entry_of(s, entry));
-	struct suspect *suspect = find_suspect(s->trouble, uidl);
+	struct slice uidl = listing_uidl(&s->listing, entry_of(s, b.entry));
+	struct suspect *suspect = trouble_find(s->trouble, uidl);
 	if (!suspect)
-		suspect = add_suspect(s->trouble, uidl, &f);
+		suspect = trouble_add(s->trouble, uidl);
 	if (!suspect)
 		return;
 	suspect->breaks++;
 	s->counts.settled++; /* something was learned: worth another session */
-	bool again = framing ? suspect->alone : suspect->breaks >= LIMIT_BREAKS;
+	suspect->alone |= b.certain && is_alone(&s->retrieval);
+	bool proven = is_proven(s, &b, suspect);
 	suspect->alone = true;
-	if (again)
-		(void)refuse(
-			s, entry, framing ? REFUSAL_FRAMING : REFUSAL_TRUNCATED, s->fault.text, &f);
+	if (proven)
+		(void)refuse(s, b.entry, b.reason, s->fault.text, &f);
 }

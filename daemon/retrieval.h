@@ -1,5 +1,12 @@
 /* The fetching part of a session: RETR in a window, each message into a spool and on to the intake,
- * refusals of those that cannot be had. */
+ * refusals of those that cannot be had.
+ *
+ * A server that does not double dots cuts a message at a line that is a dot alone; where the next
+ * line begins with "+OK" or "-ERR", it passes for the reply to the next command, and all replies
+ * after it are taken for those to other commands. Such a message has fewer octets than announced.
+ * So a short one is doubted: nothing that is in flight behind it is believed, it all is fetched
+ * again, and the doubted one alone and last. What is fetched alone is handed in when two NOOPs sent
+ * one after the other have been answered: the rest of a cut message is no answer to them. */
 #pragma once
 
 #include "archive/batch.h"
@@ -14,9 +21,15 @@ struct retrieval {
 	uint32_t *order; /* entries of the listing: those fetched in the window, then those alone */
 	size_t n, alone_from;	/* how many, and where those alone begin */
 	size_t sent, done;	/* commands queued; messages that ended */
-	uint32_t system_errors; /* in a row: RETRs that failed by the server's own fault */
-	bool closing;		/* the NOOP behind the last RETR is queued */
+	size_t too_large;	/* of plan.too_large: refused so far */
+	uint32_t probes;	/* NOOPs answered since the last RETR was queued */
+	bool probing;		/* one is to be answered */
+	bool held;		/* the message fetched alone has ended; NOOPs are to confirm it */
+	bool draining;		/* after a doubt: what is in flight is passed over */
 	bool refused;		/* the message that ends the session is refused already */
+	uint32_t doubted;	/* entry; while draining */
+	size_t drain_to;	/* where to go on then */
+	uint32_t system_errors; /* in a row: RETRs that failed by the server's own fault */
 	struct repeat *repeat;	/* digests of messages that share their UIDL */
 	size_t repeats;
 };

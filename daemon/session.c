@@ -18,6 +18,9 @@ static const char *const state_words[] = {
 	[SESSION_ENDED] = "ended",
 };
 
+/* Octets that one session takes before it is the others' turn: a fast server may send for ever. */
+enum { STRETCH = 2 * 1024 * 1024 };
+
 static void set_state(struct session *s, enum session_state state)
 {
 	s->state = state;
@@ -243,7 +246,7 @@ static int step_login(struct session *s, struct fault *f)
 static int step_pop3(struct session *s, struct fault *f)
 {
 	struct pop3_event e;
-	size_t n;
+	size_t n, taken = 0;
 
 	for (;;) {
 		int r = pop3_next(s->pop3, &e, f);
@@ -287,6 +290,9 @@ static int step_pop3(struct session *s, struct fault *f)
 		}
 		count_octets(s, n);
 		pop3_received(s->pop3, n);
+		taken += n;
+		if (taken >= STRETCH)
+			return SESSION_GOING;
 	}
 }
 
@@ -479,7 +485,7 @@ static int end_listing(struct session *s, struct fault *f)
 		return -1;
 	s->end_submitted = idle;
 	note_listing(s);
-	set_state(s, s->plan.fetch.n > 0 ? SESSION_FETCHING : SESSION_SETTLING);
+	set_state(s, idle ? SESSION_SETTLING : SESSION_FETCHING);
 	if (s->state == SESSION_SETTLING)
 		intake_hurry(s->tools->intake);
 	return 0;
@@ -521,8 +527,6 @@ static int step(struct session *s, struct fault *f)
 {
 	int r;
 
-	if (check_deadline(s, f) < 0)
-		return -1;
 	switch (s->state) {
 	case SESSION_CONNECTING:
 		return step_connecting(s, f);
@@ -564,6 +568,9 @@ int session_step(struct session *s, char *ret_notice)
 			return SESSION_NOTICE;
 		}
 		int r = step(s, &f);
+		/* After what has arrived was taken: that we were slow is not the server's stall. */
+		if (r > 0 && check_deadline(s, &f) < 0)
+			r = -1;
 		if (r > 0)
 			return SESSION_GOING;
 		if (r < 0 && s->state == SESSION_QUITTING) {

@@ -9,6 +9,7 @@
 #include "daemon/intake.h"
 #include "daemon/plan.h"
 #include "daemon/secret.h"
+#include "daemon/trouble.h"
 
 /* What a session works with; borrowed, outlives it. */
 struct session_tools {
@@ -17,18 +18,6 @@ struct session_tools {
 	struct store *store; /* for reading */
 	struct spool_pool *spools;
 };
-
-/* Messages that broke a session: those whose end was not one are fetched alone; those that break
- * sessions again are refused. Belongs to the poll. */
-struct trouble {
-	struct suspect {
-		struct buffer uidl;
-		uint32_t breaks;
-		bool alone;
-	} * suspect;
-	size_t n;
-};
-void trouble_deinit(struct trouble *t);
 
 struct session_counts {
 	uint64_t to_fetch, to_fetch_bytes;

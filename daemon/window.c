@@ -8,8 +8,10 @@ static const uint64_t SIZE_GUESS = 1 * MIB;
 
 void window_init(struct window *w, enum window_kind kind)
 {
-	*w = (struct window){
-		.kind = kind, .size = kind == WINDOW_SERIAL ? 1 : WINDOW_START, .refilling = true};
+	static const uint32_t start[] = {
+		[WINDOW_SERIAL] = 1, [WINDOW_PIPELINED] = WINDOW_START, [WINDOW_CAREFUL] = 32};
+
+	*w = (struct window){.kind = kind, .size = start[kind], .refilling = true};
 }
 
 /* Clamped, so that sums of them cannot overflow. */
@@ -82,6 +84,6 @@ void window_done(struct window *w, uint64_t size, int64_t now_us)
 	w->round_bytes += weight(size);
 	if (w->in_flight < w->size - w->size / 4)
 		w->refilling = true;
-	if (w->kind == WINDOW_PIPELINED && w->round_messages >= w->size && w->strikes < 2)
+	if (w->kind != WINDOW_SERIAL && w->round_messages >= w->size && w->strikes < 2)
 		end_round(w, now_us);
 }

@@ -14,8 +14,9 @@
 enum { WINDOW_START = 2048 };
 
 enum window_kind {
-	WINDOW_SERIAL,	 /* no PIPELINING: one command at a time, always */
-	WINDOW_PIPELINED /* RFC 2449 section 6.6 */
+	WINDOW_SERIAL,	  /* no PIPELINING: one command at a time, always */
+	WINDOW_PIPELINED, /* RFC 2449 section 6.6 */
+	WINDOW_CAREFUL	  /* the same, but beginning with a few: what is in flight may be wasted */
 };
 
 struct window {
