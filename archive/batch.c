@@ -45,6 +45,28 @@ void item_freep(struct item **i)
 	*i = item_free(*i);
 }
 
+/* Bytes of a ledger line at most, beside a UIDL of which each byte may be escaped. */
+enum { LINE = 256, ESCAPED = 3 };
+
+static uint64_t weigh_listed(const struct listed_uidl *all, size_t n)
+{
+	uint64_t weight = 0;
+
+	for (size_t i = 0; i < n; i++)
+		weight += LINE + ESCAPED * all[i].uidl.len;
+	return weight;
+}
+
+/* LIMIT_GROUP_BYTES of it stay well below LIMIT_LEDGER_GROUP, whatever a server lists. */
+static uint64_t weigh(const struct item *i)
+{
+	uint64_t weight = LINE + ESCAPED * (i->uidl.len + strlen(i->text));
+
+	weight += weigh_listed(i->pending, i->pending_n);
+	weight += weigh_listed(i->vanished, i->vanished_n);
+	return weight + (i->spool ? spool_size(i->spool) : 0);
+}
+
 void batch_init(struct batch *g)
 {
 	*g = (struct batch){0};
@@ -65,7 +87,7 @@ void batch_add(struct batch *g, struct item *i)
 	*g->end = i;
 	g->end = &i->next;
 	g->items++;
-	g->bytes += i->spool ? spool_size(i->spool) : 0;
+	g->bytes += weigh(i);
 }
 
 struct item *batch_take(struct batch *g)
@@ -77,7 +99,8 @@ struct item *batch_take(struct batch *g)
 	g->first = i->next;
 	i->next = NULL;
 	g->items--;
-	g->bytes -= i->spool ? spool_size(i->spool) : 0;
+	uint64_t weight = weigh(i);
+	g->bytes -= weight < g->bytes ? weight : g->bytes; /* its spool may be gone */
 	if (!g->first)
 		batch_init(g);
 	return i;

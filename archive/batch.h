@@ -44,8 +44,10 @@ struct item {
 
 	/* LISTING */
 	struct sums sums;
-	bool complete;				/* this ends a poll: the time is noted */
-	struct listed_uidl *pending, *vanished; /* arrays, owned */
+	bool complete; /* this ends a poll: the time is noted */
+	/* Arrays, owned; at most LIMIT_LISTING_UIDLS each, more go in another item: what one group
+	 * may tell has a cap. */
+	struct listed_uidl *pending, *vanished;
 	size_t pending_n, vanished_n;
 
 	/* ACCOUNT */
@@ -66,7 +68,7 @@ void item_freep(struct item **i);
 struct batch {
 	struct item *first, **end;
 	size_t items;
-	uint64_t bytes; /* of mail */
+	uint64_t bytes; /* of mail, and of the ledger's lines about it, roughly */
 	int64_t oldest; /* monotonic_ms() of the first item */
 };
 

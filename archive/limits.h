@@ -72,8 +72,9 @@
 #define LIMIT_LEDGER_FILE (64 * MIB)  /* a new ledger file begins here */
 #endif
 #define LIMIT_GROUP_BYTES                                                                          \
-	(8 * MIB) /* of mail in one group commit, unless one message is larger                     \
-		   */
+	(8 * MIB)		    /* of mail in one group commit, unless one message is larger   \
+				     */
+#define LIMIT_LISTING_UIDLS    4096 /* that vanish, or become pending, in one ITEM_LISTING */
 #define LIMIT_GROUP_ITEMS      16384
 #define LIMIT_GROUP_MS	       1000	 /* the oldest of a group waits no longer */
 #define LIMIT_FRAME	       (1 * MIB) /* decoded bytes after which an open segment's frame ends */

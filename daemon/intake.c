@@ -345,8 +345,9 @@ bool intake_has_room(struct intake *i)
 void intake_put(struct intake *i, struct item *item)
 {
 	lock(i);
-	i->queued += item->spool ? spool_size(item->spool) : 0;
+	uint64_t before = i->queue.bytes;
 	batch_add(&i->queue, item);
+	i->queued += i->queue.bytes - before;
 	if (has_work(i) || i->queue.items == 1)
 		(void)pthread_cond_signal(&i->changed);
 	unlock(i);

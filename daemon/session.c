@@ -374,13 +374,49 @@ static int make_plan(struct session *s, struct fault *f)
 }
 
 static int add_listed(
-	struct listed_uidl **list, size_t *n, struct slice uidl, uint64_t size, struct fault *f)
+	struct listed_uidl *list, size_t *n, struct slice uidl, uint64_t size, struct fault *f)
 {
-	struct listed_uidl *one = &(*list)[*n];
+	struct listed_uidl *one = &list[*n];
 
-	*one = (struct listed_uidl){.uidl = buffer_make(LIMIT_UIDL), .listed_size = size};
+	/* Of its own size: there may be millions of them. */
+	*one = (struct listed_uidl){.uidl = buffer_make(uidl.len), .listed_size = size};
 	(*n)++;
 	return buffer_append(&one->uidl, uidl.data, uidl.len, f);
+}
+
+/* How many of n fit the item that begins with the from-th. */
+static size_t part(size_t n, size_t from)
+{
+	size_t left = n > from ? n - from : 0;
+
+	return left < LIMIT_LISTING_UIDLS ? left : LIMIT_LISTING_UIDLS;
+}
+
+/* What becomes pending and what vanishes, each from the from-th on. */
+static int fill_listing(struct session *s, struct item *item, size_t from, struct fault *f)
+{
+	const struct plan *p = &s->plan;
+	size_t pending = part(p->pending.n, from), vanished = part(p->vanished_n, from);
+
+	item->pending = calloc(pending + 1, sizeof *item->pending);
+	item->vanished = calloc(vanished + 1, sizeof *item->vanished);
+	if (!item->pending || !item->vanished)
+		return fault_memory(f);
+	for (size_t i = from; i < from + pending; i++) {
+		const struct listed *e = &s->listing.entries[p->pending.at[i]];
+
+		if (add_listed(item->pending, &item->pending_n, listing_uidl(&s->listing, e),
+			    e->size, f) < 0)
+			return -1;
+	}
+	for (size_t i = from; i < from + vanished; i++) {
+		const struct gone *g = &p->vanished[i];
+
+		if (add_listed(item->vanished, &item->vanished_n, plan_gone_uidl(p, g),
+			    g->listed_size, f) < 0)
+			return -1;
+	}
+	return 0;
 }
 
 /* What the listing changed, before anything is fetched: so that after a crash the sums are right.
@@ -388,34 +424,24 @@ static int add_listed(
 static int submit_listing(struct session *s, bool complete, struct fault *f)
 {
 	const struct plan *p = &s->plan;
-	struct item *item CLEANUP(item_freep) = item_new(ITEM_LISTING, s->maildrop->number, f);
+	size_t most = p->pending.n > p->vanished_n ? p->pending.n : p->vanished_n, from = 0;
 
-	if (!item)
-		return -1;
-	item->sums = p->sums;
-	item->complete = complete;
-	/* The refusals that follow move these from pending to refused. */
-	item->sums.pending += p->too_large.n;
-	item->sums.refused -= p->too_large.n;
-	item->pending = calloc(p->pending.n + 1, sizeof *item->pending);
-	item->vanished = calloc(p->vanished_n + 1, sizeof *item->vanished);
-	if (!item->pending || !item->vanished)
-		return fault_memory(f);
-	for (size_t i = 0; i < p->pending.n; i++) {
-		const struct listed *e = &s->listing.entries[p->pending.at[i]];
+	do {
+		struct item *item CLEANUP(item_freep) =
+			item_new(ITEM_LISTING, s->maildrop->number, f);
 
-		if (add_listed(&item->pending, &item->pending_n, listing_uidl(&s->listing, e),
-			    e->size, f) < 0)
+		if (!item)
 			return -1;
-	}
-	for (size_t i = 0; i < p->vanished_n; i++) {
-		const struct gone *g = &p->vanished[i];
-
-		if (add_listed(&item->vanished, &item->vanished_n, plan_gone_uidl(p, g),
-			    g->listed_size, f) < 0)
+		item->sums = p->sums;
+		/* The refusals that follow move these from pending to refused. */
+		item->sums.pending += p->too_large.n;
+		item->sums.refused -= p->too_large.n;
+		if (fill_listing(s, item, from, f) < 0)
 			return -1;
-	}
-	submit(s, TAKE(item));
+		from += LIMIT_LISTING_UIDLS;
+		item->complete = complete && from >= most;
+		submit(s, TAKE(item));
+	} while (from < most);
 	return 0;
 }
 

@@ -233,6 +233,18 @@ def thousands_of_messages_that_are_too_large_are_refused_in_little_memory(folder
         equal(line['refused'], len(mail), 'refused')
 
 
+@case
+def long_UIDLs_of_bytes_that_need_escaping_fit_the_ledger(folder):
+    mail = [Message(b'x\r\n', b'%05d' % n + b'\xff' * 1000, 5 << 30) for n in range(20000)]
+    with Server(mail) as server:
+        keep = keeper(folder, server)
+        line = fetch(keep, timeout=60)
+        equal(line['refused'], len(mail), 'refused')
+        server.messages = []
+        line = fetch(keep, timeout=60)
+        equal((line['listed'], line['vanished']), (0, len(mail)), 'listed, vanished')
+
+
 class Endless(Session):
     def do_RETR(self, argument):
         self.ok()
