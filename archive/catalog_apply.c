@@ -48,10 +48,15 @@ int catalog_get_tries(
 	return r < 0 ? -1 : 0;
 }
 
-static void take_one(uint64_t *from)
+/* One leaves `from`. Where there is none, it was listed without being counted, as when a server
+ * gives one UIDL to several messages: listed stays the sum of the others all the same, and the next
+ * poll says how it is. */
+static void take_one(struct sums *sums, uint64_t *from)
 {
 	if (*from > 0)
 		(*from)--;
+	else
+		sums->listed++;
 }
 
 /* A UIDL has its message now: it leaves `refused` or else `pending` for `archived`. A vanished one
@@ -77,7 +82,7 @@ static int count_archived(struct catalog *c, const struct event *e, struct fault
 
 	if (state < 0 || drops_get(c, e->maildrop, &drop, f) < 0)
 		return -1;
-	take_one(state == UNKEPT_REFUSED ? &drop->sums.refused : &drop->sums.pending);
+	take_one(&drop->sums, state == UNKEPT_REFUSED ? &drop->sums.refused : &drop->sums.pending);
 	drop->sums.archived++;
 	drop->dirty = true;
 	return 0;
@@ -91,7 +96,7 @@ static int apply_refuse(struct catalog *c, const struct event *e, struct fault *
 	if (state < 0 || drops_get(c, e->maildrop, &drop, f) < 0)
 		return -1;
 	if (state != UNKEPT_REFUSED) {
-		take_one(&drop->sums.pending);
+		take_one(&drop->sums, &drop->sums.pending);
 		drop->sums.refused++;
 		drop->dirty = true;
 	}

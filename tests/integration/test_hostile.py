@@ -224,6 +224,39 @@ def sessions_that_bring_nothing_new_end(folder):
         check(len(server.sessions) < 300, f'{len(server.sessions)} sessions')
 
 
+class BreaksAtTheEnd(Session):
+    """Without sizes; within the last message it goes away for good."""
+    def do_LIST(self, argument):
+        self.err()
+
+    def do_PASS(self, argument):
+        if len(self.server.sessions) > 3:
+            self.err('[SYS/TEMP] gone')
+        else:
+            super().do_PASS(argument)
+
+    def do_RETR(self, argument):
+        if int(argument) == 4:
+            self.ok()
+            self.write(b'x')
+            self.flush()
+            raise Cut
+        super().do_RETR(argument)
+
+
+@case
+def sums_are_right_where_a_UIDL_is_reused_and_the_session_breaks(folder):
+    with Server([Message(m, b'u') for m in MAIL[:2]]) as server:
+        keep = keeper(folder, server)
+        equal(fetch(keep)['archived'], 2, 'archived')
+        equal(fetch(keep)['archived'], 2, 'archived')
+        server.messages = [*(Message(m, b'u') for m in MAIL[2:5]), Message(MAIL[5], b'w')]
+        server.session = BreaksAtTheEnd
+        line = fetch(keep, code=PARTLY)
+        check('error' in line, 'the poll ended early')
+        check_kept(keep, MAIL[:5])
+
+
 @case
 def thousands_of_messages_that_are_too_large_are_refused_in_little_memory(folder):
     mail = [Message(b'x\r\n', b'u%d' % n, 5 << 30) for n in range(60000)]
