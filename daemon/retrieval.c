@@ -114,6 +114,7 @@ static int hand_in(struct session *s, uint32_t entry, struct fault *f)
 	if (count_copy(s, entry, spool_digest(s->spool), &item->copy, f) < 0)
 		return -1;
 	item->class_ = s->account->class_;
+	s->trouble->unanswered = 0;
 	s->counts.fetched++;
 	s->counts.fetched_bytes += spool_size(s->spool);
 	item->spool = TAKE(s->spool);
@@ -480,20 +481,64 @@ struct blame {
 	uint32_t entry;
 	enum refusal reason;
 	bool certain; /* when it happens to a message that is fetched alone */
-	bool inside;  /* its bytes had begun */
 };
 
-/* Neither a message's end nor its bytes: the command that has no reply. Where the message before it
- * waits for its confirmation, that one may also be to blame: alone it will show. */
-static bool blame_unanswered(struct session *s, struct blame *ret)
+static struct suspect *suspect_of(struct session *s, uint32_t entry)
+{
+	struct slice uidl = listing_uidl(&s->listing, entry_of(s, entry));
+	struct suspect *suspect = trouble_find(s->trouble, uidl);
+
+	return suspect ? suspect : trouble_add(s->trouble, uidl);
+}
+
+static void mark_alone(struct session *s, uint32_t entry)
+{
+	struct suspect *suspect = suspect_of(s, entry);
+
+	if (!suspect)
+		return;
+	suspect->alone = true;
+	s->trouble->serial = false;
+	s->counts.settled++; /* something was learned: worth another session */
+}
+
+/* Neither in a message nor at its end: a command has no reply. Some servers end a session after so
+ * many messages: whose turn it then was is not to blame. So only what is asked for first is
+ * refused, and only a few in a row: then it is the server's trouble. */
+static void note_unanswered(struct session *s)
 {
 	const struct retrieval *r = &s->retrieval;
-	size_t at = r->done + (pop3_unconfirmed(s->pop3) != 0 && r->sent - r->done > 1);
+	size_t in_flight = r->sent - r->done;
+	struct fault f;
 
-	if (at >= r->sent)
-		return false;
-	*ret = (struct blame){.entry = r->order[at], .reason = REFUSAL_TRUNCATED};
-	return true;
+	if (in_flight == 0)
+		return;
+	if (s->pipelining && in_flight > 1) {
+		/* Answers may have been lost with it. */
+		s->trouble->serial = true;
+		s->counts.settled++;
+		return;
+	}
+	uint32_t entry = r->order[r->done];
+	if (pop3_unconfirmed(s->pop3) != 0 && in_flight > 1) {
+		/* One of the two: alone it will show. */
+		mark_alone(s, entry);
+		mark_alone(s, r->order[r->done + 1]);
+		return;
+	}
+	if (s->counts.fetched > 0) {
+		mark_alone(s, entry);
+		return;
+	}
+	struct suspect *suspect = suspect_of(s, entry);
+	if (!suspect)
+		return;
+	s->counts.settled++;
+	if (++suspect->breaks < LIMIT_BREAKS)
+		return;
+	(void)refuse(s, entry, REFUSAL_TRUNCATED, s->fault.text, &f);
+	if (++s->trouble->unanswered >= LIMIT_SYSTEM_ERRORS)
+		fault_widen(&s->fault, SCOPE_ACCOUNT);
 }
 
 /* The entry of a message number among those asked for and not ended. */
@@ -517,26 +562,18 @@ static bool find_blame(struct session *s, struct blame *ret)
 
 	if (r->draining || r->held) {
 		entry = r->draining ? r->doubted : current(s);
-		*ret = (struct blame){entry, REFUSAL_FRAMING, false, true};
+		*ret = (struct blame){entry, REFUSAL_FRAMING, false};
 		return true;
 	}
 	if (find_in_flight(s, pop3_suspect(s->pop3), &entry)) {
-		*ret = (struct blame){entry, REFUSAL_FRAMING, true, true};
+		*ret = (struct blame){entry, REFUSAL_FRAMING, true};
 		return true;
 	}
 	if (find_in_flight(s, pop3_receiving(s->pop3), &entry)) {
-		*ret = (struct blame){entry, REFUSAL_TRUNCATED, false, true};
+		*ret = (struct blame){entry, REFUSAL_TRUNCATED, false};
 		return true;
 	}
-	return blame_unanswered(s, ret);
-}
-
-/* Some servers end a session after so many messages: whose turn it then was is not to blame. */
-static bool is_proven(const struct session *s, const struct blame *b, const struct suspect *suspect)
-{
-	if (b->certain)
-		return suspect->alone;
-	return suspect->breaks >= LIMIT_BREAKS && (b->inside || s->counts.fetched == 0);
+	return false;
 }
 
 void retrieval_note_break(struct session *s)
@@ -545,19 +582,18 @@ void retrieval_note_break(struct session *s)
 	struct blame b;
 
 	if (s->state != SESSION_FETCHING || s->fault.code != FAULT_PROTOCOL ||
-		s->fault.scope > SCOPE_SESSION || s->retrieval.refused || !find_blame(s, &b))
+		s->fault.scope > SCOPE_SESSION || s->retrieval.refused)
 		return;
-	struct slice uidl = listing_uidl(&s->listing, entry_of(s, b.entry));
-	struct suspect *suspect = trouble_find(s->trouble, uidl);
-	if (!suspect)
-		suspect = trouble_add(s->trouble, uidl);
+	if (!find_blame(s, &b)) {
+		note_unanswered(s);
+		return;
+	}
+	struct suspect *suspect = suspect_of(s, b.entry);
 	if (!suspect)
 		return;
 	suspect->breaks++;
-	s->counts.settled++; /* something was learned: worth another session */
-	suspect->alone |= b.certain && is_alone(&s->retrieval);
-	bool proven = is_proven(s, &b, suspect);
-	suspect->alone = true;
-	if (proven)
+	bool was_alone = suspect->alone || is_alone(&s->retrieval);
+	mark_alone(s, b.entry);
+	if (b.certain ? was_alone : suspect->breaks >= LIMIT_BREAKS)
 		(void)refuse(s, b.entry, b.reason, s->fault.text, &f);
 }

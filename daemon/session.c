@@ -344,7 +344,8 @@ static int begin_listing(struct session *s, struct fault *f)
 	const struct login_result *login = login_result(s->login);
 
 	s->capabilities = login->capabilities;
-	s->pipelining = login->capabilities.pipelining && s->account->pipelining;
+	s->pipelining =
+		login->capabilities.pipelining && s->account->pipelining && !s->trouble->serial;
 	s->pop3 = pop3_new(login->lf_only ? LINE_ENDS_LF : LINE_ENDS_CRLF, f);
 	s->login = login_free(s->login);
 	if (!s->pop3 || pop3_command(s->pop3, POP3_UIDL, 0, f) < 0 ||

@@ -17,6 +17,10 @@ struct trouble {
 	/* Messages whose octets were as announced, and those whose were not: what a doubt is worth.
 	 */
 	uint64_t exact, inexact;
+	/* A session broke before it was clear at which of the messages in flight: one at a time. */
+	bool serial;
+	/* Messages refused since the last that came, because their RETR had no answer. */
+	uint32_t unanswered;
 };
 void trouble_deinit(struct trouble *t);
 
