@@ -334,8 +334,12 @@ uint64_t column_number(sqlite3_stmt *s, int column)
 
 int catalog_begin(struct catalog *c, struct fault *f)
 {
-	drops_clear(c->drops);
-	return run_text(c, "BEGIN IMMEDIATE", f);
+	/* One that could not even be rolled back, for want of memory, is done with now. */
+	catalog_rollback(c);
+	if (run_text(c, "BEGIN IMMEDIATE", f) == 0)
+		return 0;
+	catalog_rollback(c); /* it may have begun all the same */
+	return -1;
 }
 
 int catalog_commit(struct catalog *c, struct fault *f)

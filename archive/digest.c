@@ -38,8 +38,9 @@ void hasher_freep(struct hasher **h)
 	*h = hasher_free(*h);
 }
 
-/* After a good init SHA-256 cannot fail in OpenSSL 3; a digest that silently is not one must not
- * exist, so the impossible ends the program. */
+/* After a good init SHA-256 cannot fail in OpenSSL 3, but for the hundred bytes that it allocates
+ * to begin again; a digest that silently is not one must not exist, so this ends the program, which
+ * the archive survives at any moment. */
 static void must(int result)
 {
 	assert(result == 1);
