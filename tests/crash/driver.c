@@ -4,6 +4,8 @@
  * FROM to TO - 1; what a group archived is told on stdout, with one writev(), only when
  * store_commit() has returned driver check FOLDER TAG      opens the archive, tells all that is in
  * it and what is wrong with it, commits one more group, rebuilds, compares
+ *   driver rebuild FOLDER        makes the catalog again
+ *   driver read FOLDER           reads all messages without writing anything
  *
  * Groups are the same in every run, so that a run after a crash does again what the daemon would
  * do. writev(), because nothing in the library calls it: calls are counted by name. */
@@ -400,6 +402,18 @@ static int check(struct run *r, const char *folder, unsigned tag)
 	return 0;
 }
 
+static int rebuild(struct run *r, const char *folder)
+{
+	struct rebuild_sums sums;
+
+	return store_rebuild(folder, NULL, NULL, NULL, &sums, &r->f);
+}
+
+static int read_all(struct run *r, const char *folder)
+{
+	return store_open(folder, NULL, STORE_READ, &r->store, &r->f) < 0 ? -1 : print_messages(r);
+}
+
 static unsigned number(const char *text)
 {
 	unsigned n = 0;
@@ -419,6 +433,10 @@ int main(int argc, char **argv)
 		done = work(&r, argv[2], number(argv[3]), number(argv[4]));
 	else if (argc == 4 && strcmp(argv[1], "check") == 0)
 		done = check(&r, argv[2], number(argv[3]));
+	else if (argc == 3 && strcmp(argv[1], "rebuild") == 0)
+		done = rebuild(&r, argv[2]);
+	else if (argc == 3 && strcmp(argv[1], "read") == 0)
+		done = read_all(&r, argv[2]);
 	else
 		return 2;
 	if (done < 0) {

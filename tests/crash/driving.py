@@ -70,7 +70,8 @@ class Content:
                 state, drop, uidl, copies = re.match(r'(\d+) (\d+) ([0-9a-f]*) (\d+)$', rest).groups()
                 self.known.setdefault((drop, uidl), []).append((int(state), int(copies)))
             elif word == 'line' and ' event=keep ' in line:
-                self.keeps[re.search(r' digest=([0-9a-f]+)', line)[1]] += 1
+                digest = re.search(r' digest=([0-9a-f]+)', line)
+                self.keeps[digest[1] if digest else line] += 1
             elif word == 'notice':
                 self.notices.append(rest)
             elif word == 'WRONG':

@@ -8,7 +8,8 @@
  *                           synced               U <folder> <name>        removed
  *   A <len>                 what writev() told: the driver's acknowledgements
  *
- * A call that failed is not recorded. */
+ * A call that failed is not recorded. With CRASH_STOP=n the program ends right after record n, as
+ * if it had been killed. */
 #undef _FILE_OFFSET_BITS /* open() and open64() are two functions here */
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -51,9 +52,22 @@ static void put(const void *data, size_t len)
 	}
 }
 
-static void record(const char *format, ...) __attribute__((format(printf, 1, 2)));
+static void stop_when_told(void)
+{
+	static long done;
+	const char *text = getenv("CRASH_STOP");
+	long stop = 0;
 
-static void record(const char *format, ...)
+	for (; text && *text >= '0' && *text <= '9'; text++)
+		stop = stop * 10 + (*text - '0');
+	if (++done == stop)
+		_exit(137);
+}
+
+static void record_with(const void *body, long len, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+static void record_with(const void *body, long len, const char *format, ...)
 {
 	char line[PATH_MAX];
 	va_list args;
@@ -62,7 +76,11 @@ static void record(const char *format, ...)
 	int n = vsnprintf(line, sizeof line, format, args);
 	va_end(args);
 	put(line, (size_t)n);
+	put(body, (size_t)len);
+	stop_when_told();
 }
+
+#define record(...) record_with(NULL, 0, __VA_ARGS__)
 
 static unsigned long inode_of(int fd)
 {
@@ -112,8 +130,7 @@ static void record_write(int fd, const void *data, long len, long offset)
 
 	if (!ino || len <= 0)
 		return;
-	record("W %lu %ld %ld\n", ino, offset, len);
-	put(data, (size_t)len);
+	record_with(data, len, "W %lu %ld %ld\n", ino, offset, len);
 }
 
 /* ---- Opening --------------------------------------------------------------------------------- */
@@ -201,10 +218,8 @@ EXPORT ssize_t writev(int fd, const struct iovec *all, int n)
 {
 	REAL(writev);
 	ssize_t done = real(fd, all, n);
-	if (done > 0 && fd == STDOUT_FILENO && n == 1) {
-		record("A %ld\n", (long)done);
-		put(all->iov_base, (size_t)done);
-	}
+	if (done > 0 && fd == STDOUT_FILENO && n == 1)
+		record_with(all->iov_base, (long)done, "A %ld\n", (long)done);
 	return done;
 }
 

@@ -14,17 +14,19 @@ from tap import case, check as expect, comment, main
 QUICK_STATES = 120
 
 
-def record(folder, *runs):
-    """The log of these runs of the driver on one archive, folder/root/new/archive."""
+def record(folder, *runs, stop=0):
+    """The log of these runs of the driver on one archive, folder/root/new/archive. stop: the first
+    run ends after so many records."""
     root = folder / 'root'
     root.mkdir()
     archive = root / 'new' / 'archive'   # a folder above it is new, too
     log = folder / 'log'
     env = {**QUIET, 'LD_PRELOAD': RECORDER, 'CRASH_LOG': str(log)}
     texts = []
-    for args in runs:
-        done = run(args[0], archive, *args[1:], env=env)
-        expect(done.returncode == 0, f'the run itself failed: {done.text[-500:]} {done.errors[-500:]}')
+    for n, args in enumerate(runs):
+        stops = stop and n == 0
+        done = run(args[0], archive, *args[1:], env={**env, 'CRASH_STOP': str(stop)} if stops else env)
+        expect(done.returncode == 0 or stops, f'the run itself failed: {done.text[-500:]} {done.errors[-500:]}')
         texts.append(done.text)
     records = states.read_log(log)
     log.unlink()
@@ -124,6 +126,87 @@ def a_power_cut_while_committing_loses_nothing_acknowledged(folder):
 @case
 def a_power_cut_while_going_on_and_rebuilding_loses_nothing_acknowledged(folder):
     none_breaks(folder, ('work', 0, 4), ('check', 1), ('work', 4, 9))
+
+
+@case
+def a_power_cut_after_a_kill_and_a_rebuild_loses_nothing_acknowledged(folder):
+    whole = folder / 'whole'
+    whole.mkdir()
+    records, _, possible = record(whole, ('work', 0, 6))
+    made = next(n for n, r in enumerate(records) if r[0] == 'R') + 2
+    tried, wrong = 0, []
+    for stop in range(made, len(records), 1 if ALL else len(records) // 20):
+        part = folder / str(stop)
+        part.mkdir()
+        some, root, _ = record(part, ('work', 0, 6), ('rebuild',), stop=stop)
+        n, found = try_states(cuts(some, root, {len(some)}), possible)
+        tried, wrong = tried + n, wrong + [f'killed at {stop}: {one}' for one in found]
+        shutil.rmtree(part)
+    comment(f'{tried} states')
+    expect(not wrong, f'{len(wrong)} of {tried} states:\n' + '\n\n'.join(wrong[:8]))
+
+
+# ---- The test must see what it looks for ------------------------------------------------------
+
+def inodes(records, kind, ends):
+    return {r[3] for r in records if r[0] == kind and r[2].endswith(ends)}
+
+
+def is_seen(folder, plant):
+    """What `plant` makes of the records breaks a promise at some acknowledgement."""
+    records, root, possible = record(folder, ('work', 0, GROUPS))
+    planted = plant(records)
+    expect(planted != records, 'nothing was planted')
+    telling = {n for n, one in enumerate(planted, 1) if one[0] == 'A'}
+    tried, wrong = try_states(cuts(planted, root, telling), possible, first_only=True)
+    expect(wrong, f'not seen in {tried} states')
+
+
+def without_syncs_of(kind, ends):
+    def plant(records):
+        gone = inodes(records, kind, ends)
+        return [one for one in records if not (one[0] == 'S' and one[1] in gone)]
+    return plant
+
+
+@case
+def a_missing_sync_of_segments_is_seen(folder):
+    is_seen(folder, without_syncs_of('O', '.tar.zst'))
+
+
+@case
+def a_missing_sync_of_the_ledger_is_seen(folder):
+    is_seen(folder, without_syncs_of('O', '.log'))
+
+
+@case
+def a_missing_sync_of_the_segments_folder_is_seen(folder):
+    is_seen(folder, without_syncs_of('M', 'segments'))
+
+
+@case
+def a_missing_sync_of_the_ledgers_folder_is_seen(folder):
+    is_seen(folder, without_syncs_of('M', 'ledger'))
+
+
+@case
+def a_missing_sync_of_a_folder_above_is_seen(folder):
+    is_seen(folder, without_syncs_of('M', 'new'))
+
+
+@case
+def an_acknowledgement_before_the_ledger_is_durable_is_seen(folder):
+    def plant(records):
+        logs = inodes(records, 'O', '.log')
+        out = []
+        for one in records:
+            if one[0] == 'A':
+                place = max(n for n, before in enumerate(out) if before[0] == 'S' and before[1] in logs)
+                out.insert(place, one)
+            else:
+                out.append(one)
+        return out
+    is_seen(folder, plant)
 
 
 if __name__ == '__main__':

@@ -1,0 +1,403 @@
+/* Memory that runs out at each allocation in turn: a clean fault, nothing lost, nothing leaked. The
+ * library's own calls go through the wrappers below (-Wl,--wrap), SQLite's through what it offers
+ * for it. OpenSSL's do not fail here: see must() in archive/digest.c. */
+#include "archive/batch.h"
+#include "archive/check.h"
+#include "archive/find.h"
+#include "archive/known.h"
+#include "archive/limits.h"
+#include "archive/maildrop.h"
+#include "tests/unit/check.h"
+#include "tests/unit/folder.h"
+
+#include <errno.h>
+#include <sqlite3.h>
+#include <sys/stat.h>
+
+/* ---- Failing ------------------------------------------------------------------------------------
+ */
+
+static long countdown = -1; /* the allocation that fails; <0: none */
+static long seen;
+
+static bool fails(void)
+{
+	if (countdown < 0)
+		return false;
+	return seen++ == countdown;
+}
+
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t n, size_t size);
+void *__real_realloc(void *old, size_t size);
+char *__real_strdup(const char *text);
+int __real_vasprintf(char **ret, const char *format, va_list args);
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+void *__wrap_realloc(void *old, size_t size);
+char *__wrap_strdup(const char *text);
+int __wrap_vasprintf(char **ret, const char *format, va_list args);
+int __wrap_asprintf(char **ret, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+void *__wrap_malloc(size_t size)
+{
+	return fails() ? (errno = ENOMEM, NULL) : __real_malloc(size);
+}
+
+void *__wrap_calloc(size_t n, size_t size)
+{
+	return fails() ? (errno = ENOMEM, NULL) : __real_calloc(n, size);
+}
+
+void *__wrap_realloc(void *old, size_t size)
+{
+	return fails() ? (errno = ENOMEM, NULL) : __real_realloc(old, size);
+}
+
+char *__wrap_strdup(const char *text)
+{
+	return fails() ? (errno = ENOMEM, NULL) : __real_strdup(text);
+}
+
+int __wrap_vasprintf(char **ret, const char *format, va_list args)
+{
+	return fails() ? -1 : __real_vasprintf(ret, format, args);
+}
+
+int __wrap_asprintf(char **ret, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	int n = fails() ? -1 : __real_vasprintf(ret, format, args);
+	va_end(args);
+	return n;
+}
+
+static sqlite3_mem_methods plain;
+
+static void *sqlite_malloc(int size)
+{
+	return fails() ? NULL : plain.xMalloc(size);
+}
+
+static void *sqlite_realloc(void *old, int size)
+{
+	return fails() ? NULL : plain.xRealloc(old, size);
+}
+
+static void take_allocators(void)
+{
+	sqlite3_mem_methods ours;
+
+	assert_int_equal(sqlite3_config(SQLITE_CONFIG_GETMALLOC, &plain), SQLITE_OK);
+	ours = plain;
+	ours.xMalloc = sqlite_malloc;
+	ours.xRealloc = sqlite_realloc;
+	assert_int_equal(sqlite3_config(SQLITE_CONFIG_MALLOC, &ours), SQLITE_OK);
+}
+
+/* ---- What is done while memory runs out --------------------------------------------------------
+ */
+
+struct world {
+	char path[64];
+	struct store *store; /* open before, for those who need one */
+	struct spool_pool *pool;
+	struct maildrop drop;
+	struct batch group;
+	unsigned next; /* message */
+	struct fault f;
+};
+
+static void ok(struct world *w, int r)
+{
+	if (r < 0)
+		print_error("%s\n", w->f.text);
+	assert_true(r >= 0);
+}
+
+static void add(struct world *w)
+{
+	char text[64], uidl[16];
+	struct item *item = item_new(ITEM_MESSAGE, w->drop.number, &w->f);
+
+	assert_non_null(item);
+	(void)snprintf(text, sizeof text, "Subject: %u\r\n\r\nbody\r\n", w->next);
+	(void)snprintf(uidl, sizeof uidl, "u%u", w->next++);
+	ok(w, spool_new(w->pool, &item->spool, &w->f));
+	ok(w, spool_write(item->spool, slice_text(text), &w->f));
+	spool_finish(item->spool);
+	ok(w, buffer_append_text(&item->uidl, uidl, &w->f));
+	batch_add(&w->group, item);
+}
+
+static int open_it(struct world *w)
+{
+	struct store *s CLEANUP(store_closep) = NULL;
+
+	return store_open(w->path, NULL, STORE_WRITE, &s, &w->f);
+}
+
+static int commit_it(struct world *w)
+{
+	return store_commit(w->store, &w->group, &w->f);
+}
+
+static int find_it(struct world *w)
+{
+	struct find_cursor *c CLEANUP(find_closep) = NULL;
+	struct filter all = {0};
+	struct message m;
+	int r;
+
+	if (find_open(w->store, &all, &c, &w->f) < 0)
+		return -1;
+	while ((r = find_next(c, &m, &w->f)) == FIND_ROW) {
+		if (message_check(w->store, &m, &w->f) < 0)
+			return -1;
+	}
+	return r;
+}
+
+static int know_it(struct world *w)
+{
+	struct known_cursor *c CLEANUP(known_closep) = NULL;
+	struct known k;
+	int r;
+
+	if (known_open(w->store, w->drop.number, &c, &w->f) < 0)
+		return -1;
+	while ((r = known_next(c, &k, &w->f)) == KNOWN_ROW)
+		;
+	return r;
+}
+
+static int verify_it(struct world *w)
+{
+	struct verify *v CLEANUP(verify_closep) = NULL;
+	struct damage d;
+	int r;
+
+	if (verify_open(w->store, VERIFY_FULL, &v, &w->f) < 0)
+		return -1;
+	while ((r = verify_step(v, &d, &w->f)) > 0) {
+		if (r == VERIFY_DAMAGE) /* lack of memory is no damage */
+			fail_msg("%s", d.text);
+	}
+	return r;
+}
+
+static int rebuild_it(struct world *w)
+{
+	struct rebuild_sums sums = {0};
+	int r = store_rebuild(w->path, NULL, NULL, NULL, &sums, &w->f);
+
+	assert_int_equal(sums.missing, 0);
+	assert_int_equal(sums.passed_over, 0);
+	return r;
+}
+
+static int register_it(struct world *w)
+{
+	struct maildrop m CLEANUP(maildrop_deinit) = {0};
+
+	return store_maildrop(w->store, "bert", "pop.example.com", "bert", &m, &w->f) < 0 ? -1 : 0;
+}
+
+/* ---- Trying ------------------------------------------------------------------------------------
+ */
+
+static int setup(void **state)
+{
+	struct world *w = calloc(1, sizeof *w);
+
+	folder_make(w->path);
+	*state = w;
+	batch_init(&w->group);
+	ok(w, store_create(w->path, NULL, &w->f));
+	ok(w, store_open(w->path, NULL, STORE_WRITE, &w->store, &w->f));
+	ok(w, spool_pool_open(w->path, &w->pool, &w->f));
+	ok(w, store_maildrop(w->store, "anna", "pop.example.com", "anna", &w->drop, &w->f));
+	for (int i = 0; i < 3; i++) {
+		add(w);
+		ok(w, commit_it(w));
+		batch_deinit(&w->group);
+		batch_init(&w->group);
+	}
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct world *w = *state;
+
+	countdown = -1;
+	batch_deinit(&w->group);
+	maildrop_deinit(&w->drop);
+	store_close(w->store);
+	spool_pool_close(w->pool);
+	folder_remove(w->path);
+	free(w);
+	return 0;
+}
+
+static uint64_t count(struct world *w)
+{
+	uint64_t messages = 0, bytes;
+	struct filter all = {0};
+
+	ok(w, find_count(w->store, &all, &messages, &bytes, &w->f));
+	return messages;
+}
+
+/* Fails the n-th allocation of `what` for each n until it gets along without; prepare: before each
+ * try. Then all is as it was. */
+static void runs_out(struct world *w, int (*what)(struct world *), void (*prepare)(struct world *))
+{
+	const bool every = getenv("POPKEEP_CRASH_ALL") != NULL;
+	unsigned failed = 0, stale = 0;
+	long n = 0;
+
+	/* Each of the first, then fewer and fewer; with POPKEEP_CRASH_ALL each of all. */
+	for (;;) {
+		if (prepare)
+			prepare(w);
+		countdown = n;
+		seen = 0;
+		w->f = (struct fault){0};
+		int r = what(w);
+		bool reached = seen > n;
+		countdown = -1;
+		if (r < 0) {
+			failed++;
+			assert_int_not_equal(w->f.code, FAULT_NONE);
+			if (w->f.code == FAULT_DAMAGE || w->f.code == FAULT_WRITE)
+				fail_msg("allocation %ld: %s", n, w->f.text);
+		}
+		/* SQLite can tell a lack of memory once more at the next call; not twice. */
+		stale = !reached && r < 0 ? stale + 1 : 0;
+		if (stale > 1)
+			fail_msg("with all its memory: %s", w->f.text);
+		if (!reached && r == 0)
+			break;
+		if (!stale)
+			n += every ? 1 : 1 + n / 50;
+	}
+	print_message("# about %ld allocations, %u failures\n", n, failed);
+	assert_true(failed > 0);
+	assert_int_equal(verify_it(w), 0);
+}
+
+static void opening(void **state)
+{
+	struct world *w = *state;
+
+	runs_out(w, open_it, NULL);
+	assert_int_equal(count(w), 3);
+}
+
+static void one_more(struct world *w)
+{
+	if (w->group.items == 0) /* a group that failed is tried again */
+		add(w);
+}
+
+static int commit_and_forget(struct world *w)
+{
+	int r = commit_it(w);
+
+	if (r == 0) {
+		batch_deinit(&w->group);
+		batch_init(&w->group);
+	}
+	return r;
+}
+
+static void committing(void **state)
+{
+	struct world *w = *state;
+
+	runs_out(w, commit_and_forget, one_more);
+	batch_deinit(&w->group);
+	batch_init(&w->group);
+	assert_int_equal(count(w), w->next);
+}
+
+/* Frames and lines behind what the catalog knows: the catalog of before comes back. */
+static void forget_last_group(struct world *w)
+{
+	char command[512];
+
+	w->store = store_close(w->store);
+	(void)snprintf(command, sizeof command,
+		"cd %s && if [ -e saved ]; then cp saved catalog.db; else cp catalog.db saved; fi",
+		w->path);
+	assert_int_equal(system(command), 0); /* NOLINT(cert-env33-c): a test's own paths */
+	ok(w, store_open(w->path, NULL, STORE_READ, &w->store, &w->f));
+}
+
+static void replaying(void **state)
+{
+	struct world *w = *state;
+
+	forget_last_group(w);
+	w->store = store_close(w->store);
+	ok(w, store_open(w->path, NULL, STORE_WRITE, &w->store, &w->f));
+	for (int i = 0; i < 3; i++) {
+		add(w);
+		ok(w, commit_and_forget(w));
+	}
+	runs_out(w, open_it, forget_last_group);
+	assert_int_equal(count(w), 6);
+}
+
+static void finding_and_reading(void **state)
+{
+	runs_out(*state, find_it, NULL);
+}
+
+static void comparing_with_a_listing(void **state)
+{
+	runs_out(*state, know_it, NULL);
+}
+
+static void verifying(void **state)
+{
+	runs_out(*state, verify_it, NULL);
+}
+
+static void rebuilding(void **state)
+{
+	struct world *w = *state;
+
+	runs_out(w, rebuild_it, NULL);
+	assert_int_equal(count(w), 3);
+}
+
+static void registering(void **state)
+{
+	runs_out(*state, register_it, NULL);
+}
+
+#define CASE(name)                                                                                 \
+	{                                                                                          \
+		"memory runs out while " #name, name, setup, teardown, NULL                        \
+	}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		CASE(opening),
+		CASE(committing),
+		CASE(replaying),
+		CASE(finding_and_reading),
+		CASE(comparing_with_a_listing),
+		CASE(verifying),
+		CASE(rebuilding),
+		CASE(registering),
+	};
+
+	take_allocators();
+	return cmocka_run_group_tests_name("memory", tests, NULL, NULL);
+}
