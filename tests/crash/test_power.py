@@ -11,7 +11,7 @@ from driving import ALL, Broken, GROUPS, QUIET, RECORDER, check, fast_folder, ru
 import states
 from tap import case, check as expect, comment, main
 
-QUICK_STATES = 120
+QUICK_STATES = 90
 
 
 def record(folder, *runs, stop=0):
@@ -91,7 +91,7 @@ def try_states(all_cuts, possible, first_only=False):
     tried, wrong = 0, []
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         cuts_left = iter(all_cuts)
-        while batch := list(itertools.islice(cuts_left, 64)):
+        while batch := list(itertools.islice(cuts_left, 8 if first_only else 64)):
             found = pool.map(lambda cut: judge(cut[0], cut[1], possible, cut[2]), batch)
             wrong += [one for one in found if one]
             tried += len(batch)
