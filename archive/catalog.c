@@ -4,7 +4,9 @@
 #include "archive/limits.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 
 /* Append-only: step n brings a database from user_version n to n + 1, in a transaction. */
@@ -190,6 +192,45 @@ static int configure(struct catalog *c, enum catalog_mode mode, struct fault *f)
 	return run_text(c, "PRAGMA query_only = 1; PRAGMA cache_size = -4096", f);
 }
 
+/* Of a folder that cannot be written: SQLite would make its -wal and -shm there. Where no -wal is
+ * there, nothing is missing in the file, and nobody changes it. */
+static bool is_immutable(const char *path, enum catalog_mode mode)
+{
+	char name[PATH_MAX];
+
+	(void)snprintf(name, sizeof name, "%s-wal", path);
+	if (mode != CATALOG_READ || access(name, F_OK) == 0)
+		return false;
+	(void)snprintf(name, sizeof name, "%s", path);
+	char *slash = strrchr(name, '/');
+	if (!slash)
+		(void)snprintf(name, sizeof name, ".");
+	else
+		slash[slash == name ? 1 : 0] = '\0';
+	return faccessat(AT_FDCWD, name, W_OK, AT_EACCESS) < 0 &&
+	       (errno == EACCES || errno == EROFS);
+}
+
+/* The path as SQLite's URI, for the parameter that no flag has. */
+static int open_immutable(const char *path, sqlite3 **ret, struct fault *f)
+{
+	struct buffer uri CLEANUP(buffer_deinit) = buffer_make(4 * PATH_MAX);
+
+	if (buffer_append_text(&uri, "file:", f) < 0)
+		return SQLITE_NOMEM;
+	for (const char *p = path; *p; p++) {
+		bool plain = *p != '%' && *p != '?' && *p != '#';
+
+		if (buffer_append_format(
+			    &uri, f, plain ? "%c" : "%%%02x", (unsigned)(unsigned char)*p) < 0)
+			return SQLITE_NOMEM;
+	}
+	if (buffer_append_text(&uri, "?immutable=1", f) < 0 || !buffer_text(&uri))
+		return SQLITE_NOMEM;
+	return sqlite3_open_v2(buffer_text(&uri), ret,
+		SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_READONLY | SQLITE_OPEN_URI, NULL);
+}
+
 int catalog_open(const char *path, enum catalog_mode mode, struct catalog **ret, struct fault *f)
 {
 	struct catalog *c CLEANUP(catalog_closep) = calloc(1, sizeof *c);
@@ -200,8 +241,10 @@ int catalog_open(const char *path, enum catalog_mode mode, struct catalog **ret,
 	if (access(path, F_OK) != 0 && mode < CATALOG_CREATE)
 		return fault_set(f, FAULT_DAMAGE, SCOPE_ARCHIVE, errno,
 			"catalog.db is missing; run `popkeep rebuild`");
-	int r = sqlite3_open_v2(
-		path, &c->db, flags | (mode >= CATALOG_CREATE ? SQLITE_OPEN_CREATE : 0), NULL);
+	int r = is_immutable(path, mode)
+			? open_immutable(path, &c->db, f)
+			: sqlite3_open_v2(path, &c->db,
+				  flags | (mode >= CATALOG_CREATE ? SQLITE_OPEN_CREATE : 0), NULL);
 	if (r != SQLITE_OK)
 		return trouble(c, r, f);
 	if (drops_new(&c->drops, f) < 0 || configure(c, mode, f) < 0 ||

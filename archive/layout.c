@@ -80,7 +80,9 @@ static int judge(const struct layout *l, enum store_mode mode, struct fault *f)
 
 	if (slice_compare(l->format, slice_text("1")) != 0)
 		return fault_set(f, FAULT_FORMAT, SCOPE_ARCHIVE, 0,
-			"the archive has format %s; this version of popkeep reads format 1",
+			"the archive has format %s; this version of popkeep reads format 1: use "
+			"the one "
+			"that made it, or a later one",
 			escape_text(l->format, shown, sizeof shown));
 	if (l->required.len > 0)
 		return fault_set(f, FAULT_FORMAT, SCOPE_ARCHIVE, 0,

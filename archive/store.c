@@ -92,10 +92,13 @@ static int open_parts(struct store *s, struct fault *f)
 	if (s->segments_fd < 0)
 		return fault_errno(f, FAULT_DAMAGE, SCOPE_ARCHIVE, errno,
 			"%s: cannot open ledger/ and segments/", s->folder);
+	if (s->mode ==
+		STORE_READ) /* takes no turns; the folder may be one that cannot be written */
+		return 0;
 	s->lock_fd = openat(s->folder_fd, FILE_LOCK, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	if (s->lock_fd < 0)
-		return fault_errno(
-			f, FAULT_SYSTEM, SCOPE_ARCHIVE, errno, "%s: cannot open lock", s->folder);
+		return fault_errno(f, FAULT_SYSTEM, SCOPE_ARCHIVE, errno,
+			"%s cannot be written: lock", s->folder);
 	return 0;
 }
 
@@ -253,6 +256,28 @@ static bool is_ours(const char *name)
 	return false;
 }
 
+/* A half-made archive has nothing in its folders yet. With something there, it is an archive that
+ * lost its POPKEEP, and a new one over its mail would hide that mail under another id. */
+static int refuse_orphans(const char *folder, int folder_fd, const char *part, struct fault *f)
+{
+	int fd CLEANUP(fd_closep) = openat(folder_fd, part, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir CLEANUP(dir_closep) = fd >= 0 ? folder_read(fd) : NULL;
+
+	if (!dir && errno == ENOENT)
+		return 0;
+	if (!dir)
+		return fault_errno(f, FAULT_SYSTEM, SCOPE_ARCHIVE, errno, "%s/%s", folder, part);
+	for (struct dirent *e; (e = readdir(dir));) {
+		if (e->d_name[0] != '.')
+			return fault_set(f, FAULT_DAMAGE, SCOPE_ARCHIVE, 0,
+				"%s has mail in it, but its POPKEEP file is missing: put that back "
+				"from a copy (its id stands in the first line of "
+				"ledger/000001.log), or give another folder",
+				folder);
+	}
+	return 0;
+}
+
 static int refuse_foreign(const char *folder, struct fault *f)
 {
 	DIR *dir CLEANUP(dir_closep) = opendir(folder);
@@ -380,7 +405,8 @@ int store_create(const char *folder, const char *cache_dir, struct fault *f)
 		return -1;
 	int folder_fd CLEANUP(fd_closep) = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (folder_fd < 0)
-		return fault_errno(f, FAULT_SYSTEM, SCOPE_ARCHIVE, errno, "%s", folder);
+		return fault_errno(f, errno == EACCES ? FAULT_ACCESS : FAULT_SYSTEM, SCOPE_ARCHIVE,
+			errno, "%s: cannot open; popkeep runs as the owner of the archive", folder);
 	if (refuse_stranger(folder, folder_fd, f) < 0)
 		return -1;
 	/* One maker at a time, where the file system can: two would take turns in writing halves.
@@ -390,6 +416,9 @@ int store_create(const char *folder, const char *cache_dir, struct fault *f)
 	int r = layout_read(folder_fd, STORE_READ, id, f);
 	if (r != LAYOUT_NONE)
 		return r < 0 ? -1 : STORE_EXISTS;
+	if (refuse_orphans(folder, folder_fd, FOLDER_LEDGER, f) < 0 ||
+		refuse_orphans(folder, folder_fd, FOLDER_SEGMENTS, f) < 0)
+		return -1;
 	if (refuse_foreign(folder, f) < 0 || refuse_network(cache_dir ? cache_dir : folder, f) < 0)
 		return -1;
 	if (fchmod(folder_fd, 0700) < 0)

@@ -11,13 +11,15 @@
 struct store;
 
 enum store_mode {
-	STORE_READ, /* takes no lock and writes nothing; sees what the catalog says */
+	STORE_READ, /* takes no lock and writes nothing, so that a read-only folder will do; sees
+		     * what the catalog says */
 	STORE_WRITE /* may commit; brings the archive up to date after a crash when it opens */
 };
 
 /* Makes an archive in folder, which is made when it is missing and must be empty or an archive that
  * was half made. cache_dir: where the databases go, NULL for the archive itself.
- * >0 STORE_EXISTS: it is an archive already; nothing was changed. */
+ * >0 STORE_EXISTS: it is an archive already; nothing was changed. FAULT_DAMAGE: it was one, and its
+ * POPKEEP is lost. */
 enum { STORE_EXISTS = 1 };
 int store_create(const char *folder, const char *cache_dir, struct fault *f) MUST_CHECK;
 
