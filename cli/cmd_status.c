@@ -70,8 +70,10 @@ static void print_polled(struct run *run, const struct account_report *a)
 		out_format(o, "polled %s", text_minute(o, a->maildrop->polled, when));
 	else
 		out_format(o, "not polled yet");
-	if (run->config && !a->configured)
-		out_format(o, ", not configured");
+	if (a->replaced)
+		out_format(o, ", replaced: the account's server or user changed");
+	else if (run->config && !a->configured)
+		out_format(o, ", not configured: fetch --url polls it");
 }
 
 static void print_account(struct run *run, const struct account_report *a)
@@ -131,8 +133,7 @@ static int print_attention(struct run *run, const struct account_report *a, stru
 	char number[TEXT_NUMBER];
 
 	if (a->needs & NEEDS_FIRST_POLL)
-		out_format(
-			o, "  never polled: run popkeep fetch %s\n", a->configured ? a->name : "");
+		out_format(o, "  never polled: run popkeep fetch %s\n", a->name);
 	if (a->needs & NEEDS_PENDING)
 		out_format(o, "  %s pending: run popkeep fetch again\n",
 			text_count(a->sums.pending, number));

@@ -28,12 +28,16 @@ static int find_needs(struct account_report *a, struct store *s, struct fault *f
 	const struct maildrop *m = a->maildrop;
 	bool open = false;
 
-	/* The time of a poll is not in the ledger, its sums are: a rebuilt catalog knows them. */
-	if (!m || (m->polled == 0 && m->sums.listed == 0 && m->sums.vanished == 0))
+	/* The time of a poll is not in the ledger, its sums are: a rebuilt catalog knows them. A
+	 * maildrop that is not configured may come from a mistyped --url, and nothing polls it. */
+	if (a->configured &&
+		(!m || (m->polled == 0 && m->sums.listed == 0 && m->sums.vanished == 0)))
 		a->needs |= NEEDS_FIRST_POLL;
 	if (!m)
 		return 0;
 	a->sums = m->sums;
+	if (a->replaced)
+		return 0;
 	if (m->sums.pending)
 		a->needs |= NEEDS_PENDING;
 	if (m->sums.vanished)
@@ -80,9 +84,23 @@ static int add_configured(
 	return add(r, a, s, f);
 }
 
+/* Its account went on to another server or user: what it had pending cannot come any more, and what
+ * of it is still there is listed by the new one. */
+static bool is_replaced(const struct report *r, const struct maildrop *m)
+{
+	for (size_t i = 0; i < r->maildrops_n; i++) {
+		const struct maildrop *other = &r->maildrops[i];
+
+		if (other->number > m->number && strcmp(other->name, m->name) == 0)
+			return true;
+	}
+	return false;
+}
+
 static int add_other(struct report *r, const struct maildrop *m, struct store *s, struct fault *f)
 {
-	struct account_report a = {.name = m->name, .user = m->user, .maildrop = m};
+	struct account_report a = {
+		.name = m->name, .user = m->user, .maildrop = m, .replaced = is_replaced(r, m)};
 
 	for (size_t i = 0; i < r->n; i++) {
 		if (r->accounts[i].maildrop == m)

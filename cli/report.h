@@ -17,6 +17,7 @@ struct account_report {
 	const struct maildrop *maildrop; /* NULL: not in the archive yet */
 	struct sums sums;		 /* its own, or none */
 	bool configured;
+	bool replaced;	/* its name is a later maildrop's: an old server or user; needs nothing */
 	unsigned needs; /* of enum account_needs */
 };
 

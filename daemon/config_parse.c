@@ -308,7 +308,8 @@ static int open_file(struct reader *r, const char *path, const char *by, unsigne
 	if (fd < 0 && by)
 		return complain(c, by, line, "include: %s: %s", shown, strerrordesc_np(errno));
 	if (fd < 0)
-		return complain(c, path, 0, "%s", strerrordesc_np(errno));
+		return complain(
+			c, path, 0, "cannot open the configuration: %s", strerrordesc_np(errno));
 	if (by && (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)))
 		return complain(c, by, line, "include: %s is no regular file", shown);
 	return fd_take(&fd);

@@ -583,7 +583,8 @@ static void a_missing_file_and_a_folder_are_named(void **state)
 
 	(void)state;
 	assert_int_equal(config_load("no\n.conf", &c, &f), -1);
-	assert_string_equal(f.text, "no\\x0a.conf: No such file or directory");
+	assert_string_equal(
+		f.text, "no\\x0a.conf: cannot open the configuration: No such file or directory");
 	assert_int_equal(f.code, FAULT_USAGE);
 	assert_int_equal(config_load(".", &c, &f), -1);
 	assert_string_equal(f.text, ".: Is a directory");
