@@ -15,6 +15,7 @@
 #define LIMIT_MESSAGE	       (8 * GIB - 1) /* what a ustar header can say */
 #define LIMIT_SPOOL_MEMORY     (8 * MIB)     /* of one message in memory; the rest is a file */
 #define LIMIT_SPOOL_MEMORY_ALL (20 * MIB)    /* of all messages in memory at once */
+#define LIMIT_SPOOL_SMALL      (64 * KIB)    /* a message of this size is in memory in any case */
 
 /* POP3 */
 #define LIMIT_REPLY_LINE   (8 * KIB) /* a status line or a line of a listing */

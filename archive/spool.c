@@ -144,7 +144,9 @@ static bool grow_memory(struct spool *s, size_t n)
 	while (size < need)
 		size *= 2;
 	size_t more = size - s->allocated;
-	if (atomic_fetch_add(&s->pool->memory, more) + more > LIMIT_SPOOL_MEMORY_ALL) {
+	/* A small one never costs a descriptor: how many of them wait is bounded by their bytes. */
+	if (atomic_fetch_add(&s->pool->memory, more) + more > LIMIT_SPOOL_MEMORY_ALL &&
+		size > LIMIT_SPOOL_SMALL) {
 		atomic_fetch_sub(&s->pool->memory, more);
 		return false;
 	}
