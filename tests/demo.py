@@ -136,6 +136,9 @@ def demonstration(popkeep):
             fill(server)
             demonstrate(popkeep, folder, server)
         farewell(popkeep, folder)
+    except BaseException:
+        print(f'make run: what was made lies in {folder}', file=sys.stderr)
+        raise
     finally:
         shutil.rmtree(server_folder, ignore_errors=True)
     return 0

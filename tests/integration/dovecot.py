@@ -242,18 +242,24 @@ class Dovecot:
         return path
 
     def start(self):
-        for attempt in range(5):   # somebody may take a port between the look and the bind
-            config = self.write_config()
-            self.process = subprocess.Popen(
-                [self.binary, '-F', '-c', str(config)], stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd='/',
-                start_new_session=True, preexec_fn=end_with_parent,
-                **({'user': self.uid, 'group': self.gid, 'extra_groups': []}
-                   if os.getuid() == 0 else {}))
-            if self.wait_ready():
-                return self
+        for _ in range(5):   # somebody may take a port between the look and the bind
+            self.launch(self.write_config())
+            try:
+                if self.wait_ready():
+                    return self
+            except BaseException:   # Ctrl-C too: __exit__ is not called for what never entered
+                self.stop()
+                raise
             self.stop()
         raise RuntimeError('Dovecot did not start:\n' + self.log())
+
+    def launch(self, config):
+        identity = {'user': self.uid, 'group': self.gid, 'extra_groups': []}
+        self.process = subprocess.Popen(
+            [self.binary, '-F', '-c', str(config)], stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd='/',
+            start_new_session=True, preexec_fn=end_with_parent,
+            **(identity if os.getuid() == 0 else {}))
 
     def wait_ready(self):
         deadline = time.monotonic() + START_SECONDS
@@ -283,11 +289,12 @@ class Dovecot:
             process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
             pass
-        try:
-            os.killpg(process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
-        process.wait()
+        finally:   # also where Ctrl-C ended the waiting
+            try:
+                os.killpg(process.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+            process.wait()
 
     def __enter__(self):
         return self.start()
