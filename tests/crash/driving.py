@@ -52,6 +52,14 @@ def told(text):
         if line.startswith(('kept ', 'refused ')) and len(line.split()) == 4)
 
 
+def told_in_all(texts):
+    """What is acknowledged again after a crash is not there twice."""
+    together = collections.Counter()
+    for text in texts:
+        together |= told(text)
+    return together
+
+
 class Content:
     """What `driver check` found before it went on."""
 

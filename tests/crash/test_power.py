@@ -7,7 +7,7 @@ import shutil
 import tempfile
 import pathlib
 
-from driving import ALL, Broken, GROUPS, QUIET, RECORDER, check, fast_folder, run, told, work
+from driving import ALL, Broken, GROUPS, QUIET, RECORDER, check, fast_folder, run, told, told_in_all, work
 import states
 from tap import case, check as expect, comment, main
 
@@ -30,7 +30,7 @@ def record(folder, *runs, stop=0):
         texts.append(done.text)
     records = states.read_log(log)
     log.unlink()
-    return records, root.stat().st_ino, told(''.join(texts))
+    return records, root.stat().st_ino, told_in_all(texts)
 
 
 def survivals(seed):
@@ -61,7 +61,7 @@ def cuts(records, root, chosen=None):
                 for path, content in files.items())).encode() + told_now.encode()).digest()
             if name not in seen:
                 seen.add(name)
-                yield files, told(told_now), f'record {n} of {len(records)}, way {way}'
+                yield files, told_in_all(disk.acknowledged), f'record {n} of {len(records)}, way {way}'
 
 
 def judge(files, acknowledged, possible, where):
@@ -140,6 +140,26 @@ def a_power_cut_after_a_kill_and_a_rebuild_loses_nothing_acknowledged(folder):
         part.mkdir()
         some, root, _ = record(part, ('work', 0, 6), ('rebuild',), stop=stop)
         n, found = try_states(cuts(some, root, {len(some)}), possible)
+        tried, wrong = tried + n, wrong + [f'killed at {stop}: {one}' for one in found]
+        shutil.rmtree(part)
+    comment(f'{tried} states')
+    expect(not wrong, f'{len(wrong)} of {tried} states:\n' + '\n\n'.join(wrong[:8]))
+
+
+@case
+def a_power_cut_while_a_kill_is_being_mended_loses_nothing_acknowledged(folder):
+    whole = folder / 'whole'
+    whole.mkdir()
+    records, _, possible = record(whole, ('work', 0, 6))
+    made = next(n for n, r in enumerate(records) if r[0] == 'R') + 2
+    tried, wrong = 0, []
+    for stop in range(made, len(records), 5 if ALL else len(records) // 6):
+        part = folder / str(stop)
+        part.mkdir()
+        some, root, more = record(part, ('work', 0, 6), ('work', 0, 2), stop=stop)
+        # The second run replays before anything else.
+        end = len(some) if ALL else min(len(some), stop + 40)
+        n, found = try_states(cuts(some, root, set(range(stop + 1, end, 3 if ALL else 13))), possible | more)
         tried, wrong = tried + n, wrong + [f'killed at {stop}: {one}' for one in found]
         shutil.rmtree(part)
     comment(f'{tried} states')
