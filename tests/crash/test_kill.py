@@ -15,7 +15,7 @@ from tap import MissingServer, case, check as expect, comment, main
 CALLS = ['pwrite64', 'write', 'fdatasync', 'fsync', 'ftruncate', 'openat', 'unlink', 'unlinkat',
     'rename', 'renameat', 'fallocate', 'mkdir', 'mkdirat']
 WRITES = ['pwrite64', 'write', 'fdatasync', 'fsync', 'ftruncate']
-QUICK = 42   # injections of each kind
+QUICK = 30   # injections of each kind
 
 
 def strace(*options):
@@ -24,9 +24,11 @@ def strace(*options):
     return ['strace', '-f', '-y', '-qq', *options]
 
 
-def count_calls(folder):
+def count_calls(folder, base):
     """How often each call is made, those of the program's start left out."""
     log = folder / 'log'
+    if base:
+        shutil.copytree(base, folder / 'archive')
     done = work(folder / 'archive', env=QUIET, before=strace('-o', str(log), '-e', 'trace=' + ','.join(CALLS)))
     expect(done.returncode == 0, f'the run itself failed: {done.text[-500:]} {done.errors[-500:]}')
     calls, first = collections.Counter(), {}
@@ -75,10 +77,12 @@ def judge_failure(done, archive, call, path):
             raise Broken('left no mark')
 
 
-def one(call, n, how, possible, endings):
+def one(call, n, how, base, before_it, possible, endings):
     folder = pathlib.Path(tempfile.mkdtemp(prefix='popkeep-kill-', dir=fast_folder()))
     archive, log = folder / 'archive', folder / 'log'
     try:
+        if base:
+            shutil.copytree(base, archive)
         done = work(archive, env=QUIET, before=strace('-o', str(log), '-e', f'trace={call}',
             '-e', f'inject={call}:{how}:when={n}'))
         endings[done.returncode] += 1
@@ -88,7 +92,7 @@ def one(call, n, how, possible, endings):
             raise Broken(f'ended with {done.returncode} {done.text[-300:]} {done.errors[-300:]}')
         marked = (archive / 'write-failed').exists()
         before = appended_to(archive)
-        acknowledged = told(done.text)
+        acknowledged = before_it | told(done.text)
         again = work(archive, 0, 2)   # the same groups once more, as a daemon would
         if again.returncode != 0:
             raise Broken(f'the next run ended with {again.returncode}: {again.text[-300:]} {again.errors[-1500:]}')
@@ -105,12 +109,13 @@ def one(call, n, how, possible, endings):
     return None
 
 
-def none_breaks(folder, how):
-    places, possible = count_calls(folder)
+def none_breaks(folder, how, base=None, before_it=told('')):
+    """base: the archive that the driver finds; before_it: what is acknowledged there."""
+    places, possible = count_calls(folder, base)
     some = chosen(places)
     endings = collections.Counter()
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        wrong = [w for w in pool.map(lambda place: one(*place, how, possible, endings), some) if w]
+        wrong = [w for w in pool.map(lambda place: one(*place, how, base, before_it, possible, endings), some) if w]
     comment(f'{len(some)} of {len(places)} calls; ended with {dict(endings)}')
     expect(not wrong, f'{len(wrong)} of {len(some)}:\n' + '\n\n'.join(wrong[:8]))
 
@@ -128,6 +133,30 @@ def a_call_that_fails_with_an_io_error_loses_nothing_acknowledged(folder):
 @case
 def a_full_disk_at_any_call_loses_nothing_acknowledged(folder):
     none_breaks(folder, 'error=ENOSPC')
+
+
+def left_behind(folder):
+    """An archive whose catalog lost its last transactions, with torn ends, and what it holds."""
+    base = folder / 'base'
+    begun = work(base, 0, 3)
+    shutil.copy(base / 'catalog.db', folder / 'catalog.db')
+    gone_on = work(base)
+    expect(begun.returncode == gone_on.returncode == 0, gone_on.text[-300:])
+    for path in [*(base / 'segments').iterdir(), max((base / 'ledger').iterdir())]:
+        with path.open('ab') as file:
+            file.write(b'v=1 event=torn')
+    shutil.copy(folder / 'catalog.db', base / 'catalog.db')
+    return base, told(gone_on.text)
+
+
+@case
+def whoever_is_killed_while_mending_loses_nothing_acknowledged(folder):
+    none_breaks(folder, 'signal=KILL', *left_behind(folder))
+
+
+@case
+def a_full_disk_while_mending_loses_nothing_acknowledged(folder):
+    none_breaks(folder, 'error=ENOSPC', *left_behind(folder))
 
 
 if __name__ == '__main__':
