@@ -25,9 +25,9 @@
 
 #define EXPORT __attribute__((visibility("default")))
 #define REAL(name)                                                                                 \
-	static __typeof__(&name) real;                                                             \
+	static __typeof__(&(name)) real;                                                           \
 	if (!real)                                                                                 \
-	real = (__typeof__(&name))dlsym(RTLD_NEXT, #name)
+	real = (__typeof__(&(name)))dlsym(RTLD_NEXT, #name)
 
 static int log_fd = -2;
 
