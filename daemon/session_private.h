@@ -58,3 +58,9 @@ struct session {
 /* The server made progress: the deadline begins again. */
 void session_touch(struct session *s);
 void session_submit(struct session *s, struct item *item);
+
+/* session_listing.c. After the login: asks for the listing. When that is complete: plans, tells the
+ * archive, orders what is to be fetched; LISTING_IDLE: nothing is. */
+int session_begin_listing(struct session *s, struct fault *f) MUST_CHECK;
+enum { LISTING_IDLE = 1 };
+int session_end_listing(struct session *s, struct fault *f) MUST_CHECK;
