@@ -10,6 +10,7 @@
  *
  * A call that failed is not recorded. With CRASH_STOP=n the program ends right after record n, as
  * if it had been killed. */
+#undef _FORTIFY_SOURCE	 /* dprintf() is a function here */
 #undef _FILE_OFFSET_BITS /* open() and open64() are two functions here */
 #include <dlfcn.h>
 #include <fcntl.h>
