@@ -342,7 +342,10 @@ static bool get_field(struct event *e, struct slice key, struct slice value, uns
 	}
 	if (is(key, "reason")) {
 		*ret_has |= HAS_REASON;
-		return refusal_parse(value, &e->reason) == 0;
+		/* A later version may know more of them: it is a refusal all the same. */
+		if (refusal_parse(value, &e->reason) != 0)
+			e->reason = REFUSAL_UNKNOWN;
+		return value.len > 0;
 	}
 	return get_text_field(e, key, value, ret_has) || get_number_field(e, key, value, ret_has);
 }

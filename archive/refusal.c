@@ -6,6 +6,7 @@ static const char *const refusal_words[] = {
 	[REFUSAL_RETR_FAILED] = "retr-failed",
 	[REFUSAL_TRUNCATED] = "truncated",
 	[REFUSAL_FRAMING] = "framing",
+	[REFUSAL_UNKNOWN] = "unknown",
 };
 
 const char *refusal_word(enum refusal r)

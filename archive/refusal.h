@@ -10,9 +10,10 @@ enum refusal {
 	REFUSAL_TOO_LARGE = 1, /* beyond max-message-size */
 	REFUSAL_RETR_FAILED,   /* -ERR to RETR */
 	REFUSAL_TRUNCATED,     /* the session broke inside this message, again and again */
-	REFUSAL_FRAMING	       /* its end is not to be told (dots not doubled), even alone */
+	REFUSAL_FRAMING,       /* its end is not to be told (dots not doubled), even alone */
+	REFUSAL_UNKNOWN	       /* read from a ledger that a later version wrote; never written */
 };
-/* "too-large", "retr-failed", "truncated", "framing": the words of ledger and JSON. */
+/* "too-large", "retr-failed", "truncated", "framing", "unknown": the words of ledger and JSON. */
 const char *refusal_word(enum refusal r);
 /* 0, or REFUSAL_OTHER when it is none of these words. */
 enum { REFUSAL_OTHER = 1 };

@@ -93,6 +93,19 @@ static void unknown_keys_and_events_are_read_over(void **state)
 	assert_int_equal(e.kind, EVENT_UNKNOWN);
 }
 
+static void a_reason_of_a_later_version_is_a_refusal_all_the_same(void **state)
+{
+	struct event e;
+
+	(void)state;
+	assert_int_equal(parse("v=1 event=refuse t=1970-01-01T00:00:00.000Z maildrop=1 uidl=x "
+			       "reason=mood tries=1",
+				 &e),
+		0);
+	assert_int_equal(e.kind, EVENT_REFUSE);
+	assert_int_equal(e.reason, REFUSAL_UNKNOWN);
+}
+
 static void lines_that_are_not_well_formed_are_bad(void **state)
 {
 	static const char *const bad[] = {
@@ -110,7 +123,7 @@ static void lines_that_are_not_well_formed_are_bad(void **state)
 		"v=1 event=vanish t=1970-01-01T00:00:00.000Z uidl=a ",
 		"v=1 event=vanish t=1970-01-01T00:00:00.000Z =a",
 		"v=1 event=keep t=1970-01-01T00:00:00.000Z digest=abc",
-		"v=1 event=refuse t=1970-01-01T00:00:00.000Z reason=mood",
+		"v=1 event=refuse t=1970-01-01T00:00:00.000Z maildrop=1 uidl=a tries=1 reason=",
 	};
 	struct event e;
 
@@ -167,6 +180,7 @@ int main(void)
 		TEST(a_keep_line_is_canonical_and_reads_back),
 		TEST(a_listed_size_equal_to_the_size_is_not_written),
 		TEST(unknown_keys_and_events_are_read_over),
+		TEST(a_reason_of_a_later_version_is_a_refusal_all_the_same),
 		TEST(lines_that_are_not_well_formed_are_bad),
 		TEST(a_line_without_a_field_that_its_event_must_have_is_bad),
 	};
