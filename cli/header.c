@@ -89,6 +89,13 @@ static int read_field(struct slice first, struct slice *rest, struct buffer *to,
 	return header_decode(trim(buffer_slice(&raw)), to, f);
 }
 
+/* Whether a first line is none of a header, nor the separator that mbox leaves before one. */
+static bool is_text(struct slice line)
+{
+	return !memchr(line.data, ':', line.len) &&
+	       (line.len < 5 || memcmp(line.data, "From ", 5) != 0);
+}
+
 int header_read(struct slice message, struct header *ret, struct fault *f)
 {
 	struct slice rest = message;
@@ -103,6 +110,10 @@ int header_read(struct slice message, struct header *ret, struct fault *f)
 
 		if (line.len == 0)
 			break;
+		if (line.data == message.data && is_text(line)) {
+			rest = message; /* no header at all */
+			break;
+		}
 		enum header_field field =
 			is_blank(line.data[0]) ? HEADER_FIELDS : field_of(line, &value);
 		if (field == HEADER_FIELDS || seen[field])

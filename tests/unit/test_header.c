@@ -58,6 +58,18 @@ static void the_body_is_not_looked_at(void **state)
 	expect_subject("From: a\n\nSubject: in the body\n", "");
 }
 
+static void a_message_without_a_header_is_all_body(void **state)
+{
+	struct header h CLEANUP(header_deinit) = {0};
+	struct fault f;
+
+	(void)state;
+	assert_int_equal(header_read(slice_text("hi there\r\nSubject: no\r\n\r\n"), &h, &f), 0);
+	assert_int_equal(h.body, 0);
+	assert_int_equal(h.field[HEADER_SUBJECT].len, 0);
+	expect_subject("From somebody Sat Nov 21 20:36:32 2026\nSubject: yes\n\n", "yes");
+}
+
 static void the_body_begins_behind_the_empty_line(void **state)
 {
 	struct header h CLEANUP(header_deinit) = {0};
@@ -224,6 +236,7 @@ int main(void)
 		TEST(folded_lines_become_one),
 		TEST(the_first_occurrence_counts),
 		TEST(the_body_is_not_looked_at),
+		TEST(a_message_without_a_header_is_all_body),
 		TEST(the_body_begins_behind_the_empty_line),
 		TEST(lines_that_are_no_fields_are_passed_over),
 		TEST(a_nul_is_a_byte_like_any_other),
