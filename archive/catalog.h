@@ -39,8 +39,7 @@ int catalog_get_state(struct catalog *c, const char *archive_id, struct ledger_a
 int catalog_set_state(struct catalog *c, const char *archive_id, const struct ledger_at *at,
 	struct fault *f) MUST_CHECK;
 
-/* ---- Applying the ledger: the same code for a commit, for replay and for rebuild --------------
- */
+/* ---- Applying the ledger: the same code for a commit, for replay and for rebuild ------------ */
 
 /* at: where the message of a KEEP lies; NULL: not found in any segment. */
 int catalog_apply(struct catalog *c, const struct event *e, uint64_t number,
@@ -89,8 +88,7 @@ int catalog_get_segment(
 int catalog_next_segment(
 	struct catalog *c, uint64_t after, struct segment_row *ret, struct fault *f) MUST_CHECK;
 
-/* ---- Places: digests found by walking segments, for replay and rebuild -------------------------
- */
+/* ---- Places: digests found by walking segments, for replay and rebuild ---------------------- */
 
 /* A table that lives with the connection, on disk, so that memory stays flat. */
 int catalog_begin_places(struct catalog *c, struct fault *f) MUST_CHECK;

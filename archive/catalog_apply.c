@@ -14,11 +14,11 @@ int catalog_get_sums(struct catalog *c, uint64_t maildrop, struct sums *ret, mom
 	return 0;
 }
 
-/* ---- UIDLs without a message ------------------------------------------------------------------
- */
+/* ---- UIDLs without a message ---------------------------------------------------------------- */
 
-/* State of the row, 0 without one. */
-static int unkept_state(struct catalog *c, uint64_t maildrop, struct slice uidl, struct fault *f)
+/* State of the row, 0 without one; *ret_tries: how often the UIDL was refused so far. */
+static int get_unkept(struct catalog *c, uint64_t maildrop, struct slice uidl, uint64_t *ret_tries,
+	struct fault *f)
 {
 	sqlite3_stmt *s = catalog_statement(c, SQL_GET_UNKEPT, f);
 
@@ -28,24 +28,27 @@ static int unkept_state(struct catalog *c, uint64_t maildrop, struct slice uidl,
 	bind_bytes(s, 2, uidl);
 	int r = catalog_step(c, s, f);
 	int state = r > 0 ? sqlite3_column_int(s, 0) : r;
+	*ret_tries = r > 0 ? column_number(s, 1) : 0;
 	(void)sqlite3_reset(s);
 	return state;
+}
+
+static int unkept_state(struct catalog *c, uint64_t maildrop, struct slice uidl, struct fault *f)
+{
+	uint64_t tries = 0;
+
+	return get_unkept(c, maildrop, uidl, &tries, f);
 }
 
 int catalog_get_tries(
 	struct catalog *c, uint64_t maildrop, struct slice uidl, uint64_t *ret, struct fault *f)
 {
-	sqlite3_stmt *s = catalog_statement(c, SQL_GET_UNKEPT, f);
+	uint64_t tries = 0;
 
-	if (!s)
+	if (get_unkept(c, maildrop, uidl, &tries, f) < 0)
 		return -1;
-	bind_number(s, 1, maildrop);
-	bind_bytes(s, 2, uidl);
-	int r = catalog_step(c, s, f);
-	if (r >= 0)
-		*ret = r > 0 ? column_number(s, 1) : 0;
-	(void)sqlite3_reset(s);
-	return r < 0 ? -1 : 0;
+	*ret = tries;
+	return 0;
 }
 
 /* One leaves `from`. Where there is none, it was listed without being counted, as when a server
@@ -149,8 +152,7 @@ int catalog_set_polled(struct catalog *c, uint64_t maildrop, moment_ms t, struct
 	return catalog_run(c, s, f);
 }
 
-/* ---- Messages -----------------------------------------------------------------------------------
- */
+/* ---- Messages ------------------------------------------------------------------------------- */
 
 /* *ret_maildrop: under which it came first. 0, or CATALOG_NONE. */
 static int find_digest(struct catalog *c, const struct digest *d, uint64_t *ret_id,

@@ -33,8 +33,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-/* ---- Segments that are written to
- * ----------------------------------------------------------------- */
+/* ---- Segments that are written to ------------------------------------------------------------ */
 
 void store_close_writers(struct store *s)
 {
@@ -114,8 +113,7 @@ int store_segment_writer(
 	return 0;
 }
 
-/* ---- One group
- * -------------------------------------------------------------------------------------- */
+/* ---- One group ------------------------------------------------------------------------------- */
 
 struct commit {
 	struct store *s;

@@ -12,8 +12,7 @@ void message_deinit(struct message *m)
 	*m = (struct message){0};
 }
 
-/* ---- Rows --------------------------------------------------------------------------------------
- */
+/* ---- Rows ----------------------------------------------------------------------------------- */
 
 static char *name_of(struct store *s, uint64_t maildrop, struct fault *f)
 {
@@ -82,8 +81,7 @@ static bool prefix_range(const char *hex, struct digest *ret_low, struct digest 
 	return true;
 }
 
-/* ---- Cursors ------------------------------------------------------------------------------------
- */
+/* ---- Cursors -------------------------------------------------------------------------------- */
 
 struct find_cursor {
 	struct store *store;
@@ -213,8 +211,7 @@ int find_one(struct store *s, const char *hex, struct message *ret, struct fault
 	return 0;
 }
 
-/* ---- Accounts of a message
- * ----------------------------------------------------------------------- */
+/* ---- Accounts of a message ------------------------------------------------------------------- */
 
 void names_free(char **names)
 {

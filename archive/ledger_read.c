@@ -159,8 +159,7 @@ static bool file_exists(int folder, uint64_t number)
 	return fstatat(folder, name, &st, 0) == 0;
 }
 
-/* ---- Groups ------------------------------------------------------------------------------------
- */
+/* ---- Groups --------------------------------------------------------------------------------- */
 
 static int bad(struct ledger_reader *r, struct fault *f, const char *what)
 {

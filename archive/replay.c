@@ -49,8 +49,7 @@ static int make_durable(int fd, const char *name, uint64_t from, uint64_t end, s
 	return 0;
 }
 
-/* ---- Walking and applying -----------------------------------------------------------------------
- */
+/* ---- Walking and applying ------------------------------------------------------------------- */
 
 int replay_walk(struct store *s, struct catalog *c, uint64_t number, int fd, uint64_t from,
 	uint64_t end, struct fault *f)
@@ -182,8 +181,7 @@ int replay_group(struct catalog *c, struct ledger_reader *r, enum replay_trust t
 	return 0;
 }
 
-/* ---- Segments beyond their ends
- * ------------------------------------------------------------------ */
+/* ---- Segments beyond their ends -------------------------------------------------------------- */
 
 /* fd of an open segment and its length; -1 and no failure where there is none. */
 static int open_segment(
@@ -309,8 +307,7 @@ static int close_tail(
 	return catalog_put_segment(s->catalog, &closed, f);
 }
 
-/* ---- The ledger beyond its end
- * ---------------------------------------------------------------------- */
+/* ---- The ledger beyond its end --------------------------------------------------------------- */
 
 static int ledger_size(
 	struct store *s, uint64_t number, uint64_t *ret, bool *ret_exists, struct fault *f)
@@ -398,8 +395,7 @@ static int replay_ledger(
 	return drop_empty_ledger(s, at->file + 1, f);
 }
 
-/* ---- Looking whether there is anything to do
- * ------------------------------------------------------ */
+/* ---- Looking whether there is anything to do ------------------------------------------------- */
 
 static int find_difference(
 	struct store *s, const struct segment_row *row, int fd, uint64_t size, struct fault *f)

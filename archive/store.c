@@ -19,8 +19,7 @@
 
 enum { NOTICES_MAX = 64 };
 
-/* ---- Notices and failure ----------------------------------------------------------------------
- */
+/* ---- Notices and failure -------------------------------------------------------------------- */
 
 void store_notice(struct store *s, const char *format, ...)
 {
@@ -66,8 +65,7 @@ int store_die(struct store *s, const struct fault *f)
 	return -1;
 }
 
-/* ---- Opening
- * ------------------------------------------------------------------------------------- */
+/* ---- Opening --------------------------------------------------------------------------------- */
 
 static int refuse_stranger(const char *folder, int folder_fd, struct fault *f)
 {
@@ -239,8 +237,7 @@ const char *store_id(const struct store *s)
 	return s->id;
 }
 
-/* ---- Making -------------------------------------------------------------------------------------
- */
+/* ---- Making --------------------------------------------------------------------------------- */
 
 /* What a half-made archive may hold; anything else is somebody's data. */
 static bool is_ours(const char *name)

@@ -101,8 +101,7 @@ void verify_progress(const struct verify *v, uint64_t *ret_done, uint64_t *ret_a
 	*ret_all = v->all;
 }
 
-/* ---- Findings
- * -------------------------------------------------------------------------------------- */
+/* ---- Findings -------------------------------------------------------------------------------- */
 
 static int find(struct verify *v, struct damage *ret, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
@@ -133,8 +132,7 @@ static int find_message(
 	return r;
 }
 
-/* ---- The ledger
- * ---------------------------------------------------------------------------------- */
+/* ---- The ledger ------------------------------------------------------------------------------ */
 
 /* A keep line must have its message in the catalog, under its number. */
 static int check_keep(struct verify *v, const struct event *e, uint64_t number, struct damage *ret,
@@ -231,8 +229,7 @@ static int step_ledger(struct verify *v, struct damage *ret, struct fault *f)
 	return r == LEDGER_BAD ? find(v, ret, "%s", f->text) : VERIFY_MORE;
 }
 
-/* ---- Messages without a place
- * ---------------------------------------------------------------------- */
+/* ---- Messages without a place ---------------------------------------------------------------- */
 
 static int step_missing(struct verify *v, struct damage *ret, struct fault *f)
 {
@@ -253,8 +250,7 @@ static int step_missing(struct verify *v, struct damage *ret, struct fault *f)
 	return find_message(v, ret, &m, "the message is in no segment");
 }
 
-/* ---- Segments
- * --------------------------------------------------------------------------------------- */
+/* ---- Segments -------------------------------------------------------------------------------- */
 
 static int next_expected(struct verify *v, struct fault *f)
 {

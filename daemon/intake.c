@@ -139,8 +139,7 @@ static void answer(struct intake *i, struct question *q)
 		a->outcome = -1;
 }
 
-/* ---- The thread
- * ----------------------------------------------------------------------------------- */
+/* ---- The thread ------------------------------------------------------------------------------ */
 
 static void fail(struct intake *i, const struct fault *f)
 {
@@ -331,8 +330,7 @@ void intake_closep(struct intake **i)
 	*i = intake_close(*i);
 }
 
-/* ---- For the event loop
- * ------------------------------------------------------------------------------ */
+/* ---- For the event loop ---------------------------------------------------------------------- */
 
 bool intake_has_room(struct intake *i)
 {

@@ -134,8 +134,7 @@ void poller_stop(struct poller *p)
 	network_wake(p->network);
 }
 
-/* ---- Events -------------------------------------------------------------------------------------
- */
+/* ---- Events --------------------------------------------------------------------------------- */
 
 static struct poller_event *push(
 	struct poller *p, enum poller_event_kind kind, const struct account *account)
@@ -222,8 +221,7 @@ static void end_poll(struct poller *p, struct poll *one)
 	e->fault = one->fault;
 }
 
-/* ---- One session after another -----------------------------------------------------------------
- */
+/* ---- One session after another -------------------------------------------------------------- */
 
 static void end_with(struct poller *p, struct poll *one, const struct fault *f)
 {
@@ -297,8 +295,7 @@ static void run_session(struct poller *p, struct poll *one)
 		end_session(p, one);
 }
 
-/* ---- The loop ---------------------------------------------------------------------------------
- */
+/* ---- The loop ------------------------------------------------------------------------------- */
 
 static bool same_server(const struct account *a, const struct account *b)
 {

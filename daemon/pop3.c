@@ -285,8 +285,7 @@ static int take_line(struct pop3 *p, struct slice *ret, struct fault *f)
 	return 1;
 }
 
-/* ---- Events: 1 one was made; 0 more bytes are needed; 2 go on with the new state --------------
- */
+/* ---- Events: 1 one was made; 0 more bytes are needed; 2 go on with the new state ------------ */
 
 enum { GO_ON = 2 };
 

@@ -34,8 +34,7 @@ static const struct listed *entry_of(const struct session *s, uint32_t entry)
 	return &s->listing.entries[entry];
 }
 
-/* ---- Handing in
- * ----------------------------------------------------------------------------------- */
+/* ---- Handing in ------------------------------------------------------------------------------ */
 
 static struct item *new_item(
 	struct session *s, enum item_kind kind, uint32_t entry, struct fault *f)

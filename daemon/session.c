@@ -93,8 +93,7 @@ bool session_sums(const struct session *s, struct sums *ret)
 	return s->planned;
 }
 
-/* ---- Deadlines ----------------------------------------------------------------------------------
- */
+/* ---- Deadlines ------------------------------------------------------------------------------ */
 
 void session_touch(struct session *s)
 {
@@ -129,8 +128,7 @@ int session_timeout(const struct session *s)
 	return left < 0 ? 0 : left > 1000 ? 1000 : (int)left;
 }
 
-/* ---- Ending
- * ----------------------------------------------------------------------------------------- */
+/* ---- Ending ---------------------------------------------------------------------------------- */
 
 void session_stop(struct session *s, const struct fault *why)
 {
@@ -178,8 +176,7 @@ static int submit_end(struct session *s, struct fault *f)
 	return 0;
 }
 
-/* ---- Moving bytes
- * -------------------------------------------------------------------------------- */
+/* ---- Moving bytes ---------------------------------------------------------------------------- */
 
 /* Sends what there is. The slice may be empty. */
 static int send_bytes(struct session *s, struct slice out, size_t *ret_sent, struct fault *f)
@@ -293,8 +290,7 @@ static int step_pop3(struct session *s, struct fault *f)
 	}
 }
 
-/* ---- From state to state
- * ------------------------------------------------------------------------- */
+/* ---- From state to state --------------------------------------------------------------------- */
 
 static int step_connecting(struct session *s, struct fault *f)
 {

@@ -266,8 +266,7 @@ EXPORT int __dprintf_chk(int fd, int flag, const char *format, ...)
 TRUNCATE(ftruncate, off_t)
 TRUNCATE(ftruncate64, off64_t)
 
-/* ---- Syncing, renaming, removing ---------------------------------------------------------------
- */
+/* ---- Syncing, renaming, removing ------------------------------------------------------------ */
 
 #define SYNC(name)                                                                                 \
 	EXPORT int name(int fd)                                                                    \

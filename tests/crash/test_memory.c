@@ -14,8 +14,7 @@
 #include <sqlite3.h>
 #include <sys/stat.h>
 
-/* ---- Failing ------------------------------------------------------------------------------------
- */
+/* ---- Failing -------------------------------------------------------------------------------- */
 
 static long countdown = -1; /* the allocation that fails; <0: none */
 static long seen;
@@ -97,8 +96,7 @@ static void take_allocators(void)
 	assert_int_equal(sqlite3_config(SQLITE_CONFIG_MALLOC, &ours), SQLITE_OK);
 }
 
-/* ---- What is done while memory runs out --------------------------------------------------------
- */
+/* ---- What is done while memory runs out ----------------------------------------------------- */
 
 struct world {
 	char path[64];
@@ -205,8 +203,7 @@ static int register_it(struct world *w)
 	return store_maildrop(w->store, "bert", "pop.example.com", "bert", &m, &w->f) < 0 ? -1 : 0;
 }
 
-/* ---- Trying ------------------------------------------------------------------------------------
- */
+/* ---- Trying --------------------------------------------------------------------------------- */
 
 static int setup(void **state)
 {

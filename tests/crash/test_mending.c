@@ -175,8 +175,7 @@ static void overwrite(
 	}
 }
 
-/* ---- Numbers of maildrops ----------------------------------------------------------------------
- */
+/* ---- Numbers of maildrops ------------------------------------------------------------------- */
 
 static void register_as(struct world *w, struct store *s, const char *name, uint64_t number)
 {
@@ -290,8 +289,7 @@ static void bytes_of_a_message_that_the_ledger_keeps_are_never_cut(void **state)
 	assert_true(damages(w, w->store) > 0);
 }
 
-/* ---- Many classes, and a rebuild under open handles -------------------------------------------
- */
+/* ---- Many classes, and a rebuild under open handles ----------------------------------------- */
 
 static void more_classes_than_segments_can_be_open_go_on(void **state)
 {
