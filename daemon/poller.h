@@ -4,6 +4,7 @@
 
 #include "archive/maildrop.h"
 #include "daemon/account.h"
+#include "daemon/hindrance.h"
 #include "daemon/secret.h"
 
 struct poller_options {
@@ -34,6 +35,8 @@ struct poller_event {
 	uint64_t sessions; /* connections made */
 	int64_t elapsed_ms, retrieve_ms;
 	struct fault fault; /* code FAULT_NONE: all went well */
+	enum hindrance hindrance;
+	uint64_t login_delay_s; /* what the server's LOGIN-DELAY says; 0: nothing */
 };
 
 struct poller;
