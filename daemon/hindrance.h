@@ -2,6 +2,9 @@
  * the fault beside it. */
 #pragma once
 
+#include "archive/fault.h"
+#include "daemon/reply.h"
+
 enum hindrance {
 	HINDRANCE_NONE,	   /* the poll went well */
 	HINDRANCE_PASSING, /* network, TLS, a server out of order, [SYS/TEMP]: try again, more and
@@ -14,3 +17,6 @@ enum hindrance {
 			       that cannot work: a person has to do something */
 	HINDRANCE_STOPPED   /* by us: the service ends, the account goes, the disk is full */
 };
+
+/* From the failure and, where the login was refused, the server's response code. */
+enum hindrance hindrance_of(const struct fault *f, enum reply_code code);
