@@ -44,7 +44,10 @@
 #define LIMIT_PROBES	 8   /* NOOPs that confirm a message that is still shorter than announced */
 #define LIMIT_DOUBTS	 16  /* messages shorter than announced before sizes say nothing */
 #define LIMIT_RECONNECTS 10000 /* sessions in one poll, each of which got something done */
-#define LIMIT_TRICKLE	 512   /* octets in `timeout` that count as progress */
+/* A listing that may have been a part of the maildrop: Gmail and others list some 250 at once */
+#define LIMIT_PARTIAL_FEW  100	/* fewer new ones than this: nobody holds back so little */
+#define LIMIT_PARTIAL_MANY 1000 /* more listed than this: it is the whole */
+#define LIMIT_TRICKLE	   512	/* octets in `timeout` that count as progress */
 
 /* Waits */
 #define LIMIT_CONNECT_MS 30000

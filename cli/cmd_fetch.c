@@ -168,9 +168,21 @@ static void print_summary(struct fetch *t)
 
 /* ---- Polling -------------------------------------------------------------------------------- */
 
-static void handle(struct fetch *t, const struct poller_event *e)
+/* They were read before anything began: one that was not to be had never got here. */
+static void give_secret(struct poller *p, const struct poller_event *e)
+{
+	struct chosen_account *one = e->owner;
+
+	poller_give(p, e->poll, one->secret);
+	one->secret = (struct secret){0};
+}
+
+static void handle(struct fetch *t, struct poller *p, const struct poller_event *e)
 {
 	switch (e->kind) {
+	case POLLER_SECRET:
+		give_secret(p, e);
+		break;
 	case POLLER_PROGRESS:
 		draw(t, e);
 		break;
@@ -196,7 +208,7 @@ static int add_accounts(struct fetch *t, struct poller *p, struct fault *f)
 
 		if (one->fault.code != FAULT_NONE)
 			account_ended(t, one->account, &nothing, &one->fault);
-		else if (poller_add(p, one->account, &one->secret, f) < 0)
+		else if (poller_add(p, one->account, one, NULL, f) < 0)
 			return -1;
 	}
 	return 0;
@@ -221,7 +233,7 @@ static int poll_all(struct fetch *t, struct fault *f)
 	progress_begin(&t->run->progress);
 	r = add_accounts(t, p, f);
 	while (r == 0 && (r = poller_next(p, &event, f)) == POLLER_EVENT) {
-		handle(t, &event);
+		handle(t, p, &event);
 		r = 0;
 	}
 	stop_set_poller(NULL);

@@ -352,6 +352,7 @@ static int merge_uidl(struct merge *m, struct slice uidl, struct fault *f)
 		m->plan->repeated += n;
 	m->any_known = m->any_known || (rows > 0 && n > 0);
 	m->kept_rows += m->rows.kept_n;
+	m->plan->unlisted += n == 0 && m->rows.kept_n > 0;
 	if (judge(m, f) < 0)
 		return -1;
 	return change_states(m, uidl, f);

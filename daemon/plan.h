@@ -87,6 +87,7 @@ struct plan {
 
 	bool renumbered;   /* mail is kept, and none of the UIDLs listed is known */
 	uint64_t repeated; /* entries that share their UIDL with another one */
+	uint64_t unlisted; /* UIDLs with kept mail that are not listed */
 
 	uint8_t *marks; /* one for each entry: use the functions below */
 };

@@ -1,54 +1,39 @@
 #include "daemon/poller.h"
 
 #include "archive/limits.h"
-#include "daemon/session.h"
+#include "daemon/poll.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <stdatomic.h>
 #include <stdio.h>
 
-enum { PROGRESS_MS = 250, FIRST_RECONNECT_MS = 500 };
-
-/* One poll of one account: its maildrop's lock, and one session after another until it is done. */
-struct poll {
-	const struct account *account;
-	const struct secret *secret;
-	enum { POLL_QUEUED, POLL_ASKED, POLL_PAUSED, POLL_RUNNING, POLL_ENDED } state;
-	struct maildrop maildrop;
-	bool locked;
-	struct trouble trouble;
-	struct session *session;
-	struct session_counts before; /* of the sessions that have ended */
-	uint64_t sessions, barren;    /* barren: the last ones, which brought no message */
-	int64_t began, resume, progress_at;
-	int64_t in_use_ms; /* paused so far for a maildrop that our own dropped session locks */
-	bool has_sums;
-	struct sums sums;
-	struct fault fault;
-	struct poll *next;
-};
+enum { PROGRESS_MS = 250 };
 
 struct queued_event {
 	struct poller_event event;
-	struct queued_event *next;
+	TAILQ_ENTRY(queued_event) link;
 };
 
 struct poller {
-	struct poller_options options;
-	char *folder;
 	struct network *network;
 	struct session_tools tools;
 	struct intake *intake;
 	struct store *store;
 	struct spool_pool *spools;
-	struct poll *first, **end;
-	struct queued_event *events, **events_end;
+	struct admission *admission;
+	TAILQ_HEAD(polls, poll) waiting, active;
+	TAILQ_HEAD(, queued_event) events;
 	atomic_bool stop;
 	bool stopping;
+	bool turn_due; /* somebody asked for something since the last turn */
 };
 
 /* ---- Life ------------------------------------------------------------------------------------ */
+
+static uint32_t or_default(uint32_t configured, uint32_t otherwise)
+{
+	return configured ? configured : otherwise;
+}
 
 int poller_open(const struct poller_options *options, struct poller **ret, struct fault *f)
 {
@@ -56,50 +41,50 @@ int poller_open(const struct poller_options *options, struct poller **ret, struc
 
 	if (!p)
 		return fault_memory(f);
-	p->options = *options;
-	if (p->options.max_sessions == 0)
-		p->options.max_sessions = LIMIT_SESSIONS;
-	if (p->options.max_sessions_per_server == 0)
-		p->options.max_sessions_per_server = LIMIT_SESSIONS_SERVER;
-	p->end = &p->first;
-	p->events_end = &p->events;
+	TAILQ_INIT(&p->waiting);
+	TAILQ_INIT(&p->active);
+	TAILQ_INIT(&p->events);
 	/* The intake first: opening for writing replays what a crash left, before anybody reads. */
 	if (network_open(&p->network, f) < 0 ||
 		intake_open(options->archive_folder, options->cache_dir, p->network, &p->intake,
 			f) < 0 ||
 		store_open(options->archive_folder, options->cache_dir, STORE_READ, &p->store, f) <
 			0 ||
-		spool_pool_open(options->archive_folder, &p->spools, f) < 0)
+		spool_pool_open(options->archive_folder, &p->spools, f) < 0 ||
+		admission_new(or_default(options->max_sessions, LIMIT_SESSIONS),
+			or_default(options->max_sessions_per_server, LIMIT_SESSIONS_SERVER),
+			&p->admission, f) < 0)
 		return -1;
 	p->tools = (struct session_tools){p->network, p->intake, p->store, p->spools};
 	*ret = TAKE(p);
 	return 0;
 }
 
-static void poll_free(struct poll *one)
+static void free_polls(struct polls *all)
 {
-	session_free(one->session);
-	trouble_deinit(&one->trouble);
-	maildrop_deinit(&one->maildrop);
-	free(one);
+	struct poll *one;
+
+	while ((one = TAILQ_FIRST(all))) {
+		TAILQ_REMOVE(all, one, link);
+		(void)poll_free(one);
+	}
 }
 
 struct poller *poller_close(struct poller *p)
 {
+	struct queued_event *e;
+
 	if (!p)
 		return NULL;
-	while (p->first) {
-		struct poll *one = p->first;
-
-		p->first = one->next;
-		poll_free(one);
-	}
-	while (p->events) {
-		struct queued_event *e = p->events;
-
-		p->events = e->next;
+	while ((e = TAILQ_FIRST(&p->events))) {
+		TAILQ_REMOVE(&p->events, e, link);
+		if (e->event.kind == POLLER_DONE)
+			(void)poll_free(e->event.poll);
 		free(e);
 	}
+	free_polls(&p->waiting);
+	free_polls(&p->active);
+	p->admission = admission_free(p->admission);
 	intake_close(p->intake);
 	store_close(p->store);
 	network_close(p->network);
@@ -113,19 +98,25 @@ void poller_closep(struct poller **p)
 	*p = poller_close(*p);
 }
 
-int poller_add(struct poller *p, const struct account *account, const struct secret *secret,
-	struct fault *f)
+void poller_set_caps(struct poller *p, uint32_t max_sessions, uint32_t max_sessions_per_server)
 {
-	struct poll *one = calloc(1, sizeof *one);
+	admission_set_caps(p->admission, or_default(max_sessions, LIMIT_SESSIONS),
+		or_default(max_sessions_per_server, LIMIT_SESSIONS_SERVER));
+}
 
-	if (!one)
-		return fault_memory(f);
-	one->account = account;
-	one->secret = secret;
-	one->began = monotonic_ms();
-	*p->end = one;
-	p->end = &one->next;
-	return 0;
+bool poller_is_idle(const struct poller *p)
+{
+	return TAILQ_EMPTY(&p->waiting) && TAILQ_EMPTY(&p->active);
+}
+
+uint32_t poller_active(const struct poller *p)
+{
+	return admission_active(p->admission);
+}
+
+struct store *poller_store(struct poller *p)
+{
+	return p->store;
 }
 
 void poller_stop(struct poller *p)
@@ -136,214 +127,140 @@ void poller_stop(struct poller *p)
 
 /* ---- Events --------------------------------------------------------------------------------- */
 
-static struct poller_event *push(
-	struct poller *p, enum poller_event_kind kind, const struct account *account)
+static struct poller_event *push(struct poller *p, enum poller_event_kind kind, struct poll *one)
 {
 	struct queued_event *e = calloc(1, sizeof *e);
 
 	if (!e)
 		return NULL; /* told less; nothing is lost */
 	e->event.kind = kind;
-	e->event.account = account;
-	*p->events_end = e;
-	p->events_end = &e->next;
+	e->event.poll = one;
+	e->event.owner = one ? one->owner : NULL;
+	e->event.account = one ? one->account : NULL;
+	TAILQ_INSERT_TAIL(&p->events, e, link);
 	return &e->event;
 }
 
-static void push_notice(struct poller *p, const struct account *account, const char *text)
+static void push_notice(struct poller *p, struct poll *one, const char *text)
 {
-	struct poller_event *e = push(p, POLLER_NOTICE, account);
+	struct poller_event *e = push(p, POLLER_NOTICE, one);
 
 	if (e)
 		(void)snprintf(e->text, sizeof e->text, "%s", text);
-}
-
-/* The sums over all sessions of the poll, the present one included. */
-static struct session_counts total(const struct poll *one)
-{
-	struct session_counts sum = one->before;
-
-	if (!one->session)
-		return sum;
-	const struct session_counts *now = session_counts(one->session);
-	sum.to_fetch = sum.fetched + now->to_fetch;
-	sum.to_fetch_bytes = sum.fetched_bytes + now->to_fetch_bytes;
-	sum.fetched += now->fetched;
-	sum.fetched_bytes += now->fetched_bytes;
-	sum.new_messages += now->new_messages;
-	sum.duplicates += now->duplicates;
-	sum.new_bytes += now->new_bytes;
-	sum.settled += now->settled;
-	sum.retrieve_ms += now->retrieve_ms;
-	return sum;
-}
-
-static void fill_counts(const struct poll *one, struct poller_event *e)
-{
-	struct session_counts sum = total(one);
-
-	e->to_fetch = sum.to_fetch;
-	e->to_fetch_bytes = sum.to_fetch_bytes;
-	e->fetched = sum.fetched;
-	e->fetched_bytes = sum.fetched_bytes;
-	e->new_messages = sum.new_messages;
-	e->duplicates = sum.duplicates;
-	e->new_bytes = sum.new_bytes;
-	e->retrieve_ms = sum.retrieve_ms;
-	e->sessions = one->sessions;
-	e->sums = one->sums;
-	e->elapsed_ms = monotonic_ms() - one->began;
 }
 
 static void push_progress(struct poller *p, struct poll *one)
 {
 	int64_t now = monotonic_ms();
 
-	if (now < one->progress_at)
+	if (now < one->progress_at || session_counts(one->session)->to_fetch == 0)
 		return;
 	one->progress_at = now + PROGRESS_MS;
-	struct poller_event *e = push(p, POLLER_PROGRESS, one->account);
+	struct poller_event *e = push(p, POLLER_PROGRESS, one);
 	if (e)
-		fill_counts(one, e);
+		poll_fill_counts(one, e);
 }
 
-static void end_poll(struct poller *p, struct poll *one)
+/* Takes one that has ended out of the lists; where there is no memory to tell it, it stays and is
+ * told later. */
+static void finish(struct poller *p, struct polls *list, struct poll *one)
 {
-	struct poller_event *e = push(p, POLLER_DONE, one->account);
+	struct poller_event *e = push(p, POLLER_DONE, one);
 
-	if (one->locked)
-		intake_release_maildrop(p->intake, one->maildrop.number);
-	one->locked = false;
-	one->state = POLL_ENDED;
 	if (!e)
 		return;
-	fill_counts(one, e);
+	poll_fill_counts(one, e);
 	e->fault = one->fault;
+	e->hindrance = one->hindrance;
+	e->login_delay_s = one->login_delay_s;
+	TAILQ_REMOVE(list, one, link);
+	admission_leave(p->admission, &one->place);
 }
 
-/* ---- One session after another -------------------------------------------------------------- */
-
-static void end_with(struct poller *p, struct poll *one, const struct fault *f)
+int poller_take(struct poller *p, struct poller_event *ret)
 {
-	one->fault = *f;
-	end_poll(p, one);
+	struct queued_event *e = TAILQ_FIRST(&p->events);
+
+	if (!e)
+		return 0;
+	TAILQ_REMOVE(&p->events, e, link);
+	*ret = e->event;
+	free(e);
+	if (ret->kind == POLLER_DONE)
+		ret->poll = poll_free(ret->poll);
+	return POLLER_EVENT;
 }
 
-static void begin_session(struct poller *p, struct poll *one)
+/* ---- Polls come and go ----------------------------------------------------------------------- */
+
+int poller_add(struct poller *p, const struct account *account, void *owner, struct poll **ret,
+	struct fault *f)
 {
-	struct fault f = {0};
+	struct poll *one = NULL;
 
-	one->sessions++;
-	one->state = POLL_RUNNING;
-	if (session_new(&p->tools, one->account, one->secret, &one->maildrop, &one->trouble,
-		    &one->session, &f) < 0)
-		end_with(p, one, &f);
-}
-
-/* Milliseconds to the next session, or <0 for none: a session that broke is worth another where it
- * got something done, or where only our own session before it stands in the way. */
-static int64_t reconnect_after(struct poll *one, const struct session *s)
-{
-	const struct fault *f = session_fault(s);
-
-	if (f->code != FAULT_PROTOCOL || one->sessions >= LIMIT_RECONNECTS)
+	if (poll_new(&p->tools, account, owner, &one, f) < 0)
 		return -1;
-	if (session_was_in_use(s)) {
-		int64_t pause = one->in_use_ms ? one->in_use_ms : FIRST_RECONNECT_MS;
-
-		if (one->sessions < 2 || one->in_use_ms + pause > LIMIT_IN_USE_MS)
-			return -1;
-		one->in_use_ms += pause;
-		return pause;
+	if (admission_add(p->admission, &one->place, account->host, account->port, f) < 0) {
+		(void)poll_free(one);
+		return -1;
 	}
-	const struct session_counts *c = session_counts(s);
-	one->barren = c->new_messages + c->duplicates > 0 ? 0 : one->barren + 1;
-	if (f->scope > SCOPE_SESSION || c->settled == 0 || one->barren > LIMIT_BARREN)
-		return -1;
-	one->in_use_ms = 0;
+	TAILQ_INSERT_TAIL(&p->waiting, one, link);
+	p->turn_due = true;
+	if (ret)
+		*ret = one;
 	return 0;
 }
 
-static void end_session(struct poller *p, struct poll *one)
+void poller_give(struct poller *p, struct poll *one, struct secret secret)
 {
-	struct session *s = one->session;
-	int64_t pause = reconnect_after(one, s);
-
-	one->fault = *session_fault(s);
-	one->before = total(one);
-	if (session_sums(s, &one->sums))
-		one->has_sums = true;
-	one->session = session_free(s);
-	if (pause < 0 || p->stopping) {
-		end_poll(p, one);
-		return;
-	}
-	one->resume = monotonic_ms() + pause;
-	one->state = POLL_PAUSED;
+	p->turn_due = true;
+	if (one->state == POLL_SECRET)
+		poll_give(one, secret);
+	else
+		secret_deinit(&secret);
 }
 
-static void run_session(struct poller *p, struct poll *one)
+void poller_refuse(struct poller *p, struct poll *one, const struct fault *f)
 {
-	char notice[FAULT_TEXT_MAX];
-	int r;
-
-	while ((r = session_step(one->session, notice)) == SESSION_NOTICE)
-		push_notice(p, one->account, notice);
-	if (session_counts(one->session)->to_fetch > 0)
-		push_progress(p, one);
-	if (r == 0)
-		end_session(p, one);
+	p->turn_due = true;
+	if (one->state == POLL_SECRET)
+		poll_end(one, f, hindrance_of(f, REPLY_CODE_NONE));
 }
 
-/* ---- The loop ------------------------------------------------------------------------------- */
-
-static bool same_server(const struct account *a, const struct account *b)
+void poller_cancel(struct poller *p, struct poll *one, const struct fault *why)
 {
-	return a->port == b->port && strcmp(a->host, b->host) == 0;
-}
+	bool waits = one->state == POLL_QUEUED;
 
-/* Whether the caps let another account begin. */
-static bool may_begin(const struct poller *p, const struct poll *one)
-{
-	uint32_t all = 0, server = 0;
-
-	for (const struct poll *other = p->first; other; other = other->next) {
-		if (other->state == POLL_QUEUED || other->state == POLL_ENDED)
-			continue;
-		all++;
-		server += same_server(other->account, one->account);
-	}
-	return all < p->options.max_sessions && server < p->options.max_sessions_per_server;
+	p->turn_due = true;
+	poll_stop(one, why);
+	if (waits)
+		finish(p, &p->waiting, one);
 }
 
 static void begin_polls(struct poller *p)
 {
-	struct fault f = {0};
+	struct admission_entry *e;
 
-	for (struct poll *one = p->first; one; one = one->next) {
-		if (one->state == POLL_PAUSED && monotonic_ms() >= one->resume)
-			begin_session(p, one);
-		if (one->state != POLL_QUEUED || !may_begin(p, one))
-			continue;
-		one->state = POLL_ASKED;
-		one->began = monotonic_ms();
-		if (intake_ask_maildrop(p->intake, one->account, one, &f) < 0)
-			end_with(p, one, &f);
+	while ((e = admission_next(p->admission))) {
+		struct poll *one =
+			(struct poll *)(void *)((char *)e - offsetof(struct poll, place));
+
+		TAILQ_REMOVE(&p->waiting, one, link);
+		TAILQ_INSERT_TAIL(&p->active, one, link);
+		poll_begin(one);
+		(void)push(p, POLLER_SECRET, one);
 	}
 }
 
-static void note_maildrop(struct poller *p, const struct poll *one, int outcome)
+static void note_replaced(struct poller *p, struct poll *one)
 {
 	char text[FAULT_TEXT_MAX];
-	const struct account *a = one->account;
 
-	if (outcome == MAILDROP_REPLACED) {
-		(void)snprintf(text, sizeof text,
-			"the account's server or user changed: %s at %s is a new maildrop (number "
-			"%" PRIu64 "), its UIDLs start anew; what was kept before stays",
-			a->user, one->maildrop.server, one->maildrop.number);
-		push_notice(p, a, text);
-	}
+	(void)snprintf(text, sizeof text,
+		"the account's server or user changed: %s at %s is a new maildrop (number %" PRIu64
+		"), its UIDLs start anew; what was kept before stays",
+		one->account->user, one->maildrop.server, one->maildrop.number);
+	push_notice(p, one, text);
 }
 
 static void take_answers(struct poller *p)
@@ -352,16 +269,11 @@ static void take_answers(struct poller *p)
 
 	while (intake_take_maildrop(p->intake, &answer)) {
 		struct poll *one = answer.owner;
+		int outcome = answer.outcome;
 
-		one->maildrop = answer.maildrop;
-		if (answer.outcome < 0) {
-			end_with(p, one, &answer.fault);
-			continue;
-		}
-		one->locked = true;
-		one->sums = one->maildrop.sums;
-		note_maildrop(p, one, answer.outcome);
-		begin_session(p, one);
+		poll_register(one, &answer);
+		if (outcome == MAILDROP_REPLACED)
+			note_replaced(p, one);
 	}
 }
 
@@ -370,7 +282,8 @@ static void take_items(struct poller *p)
 	struct item *item;
 
 	while ((item = intake_take(p->intake))) {
-		session_settle((struct session *)(uintptr_t)item->cookie, item);
+		if (item->cookie)
+			session_settle((struct session *)(uintptr_t)item->cookie, item);
 		item_free(item);
 	}
 }
@@ -387,87 +300,98 @@ static void take_notices(struct poller *p)
 
 static void stop_all(struct poller *p)
 {
+	struct poll *one;
 	struct fault f;
 
 	p->stopping = true;
 	fault_record(&f, FAULT_INTERRUPT, SCOPE_ACCOUNT, 0,
 		"interrupted; what had arrived whole is archived, run it again to go on");
-	for (struct poll *one = p->first; one; one = one->next) {
-		if (one->session)
-			session_stop(one->session, &f);
-		else if (one->state == POLL_QUEUED || one->state == POLL_PAUSED)
-			end_with(p, one, &f);
+	TAILQ_FOREACH(one, &p->active, link)
+	poll_stop(one, &f);
+	TAILQ_FOREACH(one, &p->waiting, link)
+	poll_stop(one, &f);
+}
+
+static void finish_ended(struct poller *p, struct polls *list)
+{
+	struct poll *one = TAILQ_FIRST(list);
+
+	while (one) {
+		struct poll *next = TAILQ_NEXT(one, link);
+
+		if (one->state == POLL_ENDED)
+			finish(p, list, one);
+		one = next;
 	}
 }
 
-/* Removes those that have ended and were told. */
-static void sweep(struct poller *p)
+static void step_poll(struct poller *p, struct poll *one)
 {
-	struct poll **at = &p->first;
+	char notice[FAULT_TEXT_MAX];
 
-	while (*at) {
-		struct poll *one = *at;
-
-		if (one->state != POLL_ENDED) {
-			at = &one->next;
-			continue;
-		}
-		*at = one->next;
-		poll_free(one);
-	}
-	p->end = at;
+	while (poll_step(one, notice) == POLL_NOTICE)
+		push_notice(p, one, notice);
+	if (one->state == POLL_RUNNING)
+		push_progress(p, one);
 }
 
-static int timeout_ms(const struct poller *p)
-{
-	int least = 1000;
+/* ---- The loop ------------------------------------------------------------------------------- */
 
-	for (const struct poll *one = p->first; one; one = one->next) {
-		int64_t left = one->state == POLL_RUNNING  ? session_timeout(one->session)
-			       : one->state == POLL_PAUSED ? one->resume - monotonic_ms()
-							   : least;
-		least = left < 0 ? 0 : left < least ? (int)left : least;
-	}
-	return least;
-}
-
-/* One turn of the loop, without waiting. */
-static int turn(struct poller *p, struct fault *f)
+int poller_turn(struct poller *p, struct fault *f)
 {
+	struct poll *one;
+
+	p->turn_due = false;
 	if (intake_has_failed(p->intake, f))
 		return -1;
 	take_notices(p);
 	take_answers(p);
 	take_items(p);
-	if (atomic_load(&p->stop) && !p->stopping)
+	if (atomic_load(&p->stop) && !p->stopping) {
 		stop_all(p);
-	begin_polls(p);
-	for (struct poll *one = p->first; one; one = one->next) {
-		if (one->state == POLL_RUNNING)
-			run_session(p, one);
+		finish_ended(p, &p->waiting);
 	}
+	TAILQ_FOREACH(one, &p->active, link)
+	{
+		if (poll_is_due(one))
+			step_poll(p, one);
+	}
+	finish_ended(p, &p->active);
+	begin_polls(p);
 	return 0;
+}
+
+static int least_timeout(const struct poller *p, int timeout_ms)
+{
+	const struct poll *one;
+	int least = timeout_ms;
+
+	TAILQ_FOREACH(one, &p->active, link)
+	{
+		int left = poll_timeout(one);
+
+		least = least < 0 || left < least ? left : least;
+	}
+	return least;
+}
+
+int poller_wait(struct poller *p, struct pollfd *extra, size_t n, int timeout_ms, struct fault *f)
+{
+	bool work = p->turn_due || !TAILQ_EMPTY(&p->events);
+
+	return network_wait(p->network, extra, n, work ? 0 : least_timeout(p, timeout_ms), f);
 }
 
 int poller_next(struct poller *p, struct poller_event *ret, struct fault *f)
 {
 	for (;;) {
-		if (p->events) {
-			struct queued_event *e = p->events;
-
-			p->events = e->next;
-			if (!p->events)
-				p->events_end = &p->events;
-			*ret = e->event;
-			free(e);
+		if (poller_take(p, ret))
 			return POLLER_EVENT;
-		}
-		sweep(p);
-		if (!p->first)
+		if (poller_is_idle(p))
 			return 0;
-		if (turn(p, f) < 0)
+		if (poller_turn(p, f) < 0)
 			return -1;
-		if (!p->events && network_wait(p->network, NULL, 0, timeout_ms(p), f) < 0)
+		if (TAILQ_EMPTY(&p->events) && poller_wait(p, NULL, 0, 1000, f) < 0)
 			return -1;
 	}
 }

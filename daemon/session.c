@@ -21,6 +21,7 @@ enum { STRETCH = 2 * 1024 * 1024 };
 static void set_state(struct session *s, enum session_state state)
 {
 	s->state = state;
+	s->stepped = false;
 	session_touch(s);
 }
 
@@ -76,9 +77,19 @@ const struct fault *session_fault(const struct session *s)
 	return &s->fault;
 }
 
-bool session_was_in_use(const struct session *s)
+enum hindrance session_hindrance(const struct session *s)
 {
-	return s->in_use;
+	return hindrance_of(&s->fault, s->login_code);
+}
+
+uint64_t session_login_delay(const struct session *s)
+{
+	return s->capabilities.login_delay_known ? s->capabilities.login_delay_s : 0;
+}
+
+uint64_t session_unlisted(const struct session *s)
+{
+	return s->planned ? s->plan.unlisted : 0;
 }
 
 const struct session_counts *session_counts(const struct session *s)
@@ -126,6 +137,28 @@ int session_timeout(const struct session *s)
 		return 1000;
 	int64_t left = s->deadline - monotonic_ms();
 	return left < 0 ? 0 : left > 1000 ? 1000 : (int)left;
+}
+
+bool session_is_due(const struct session *s)
+{
+	if (!s->stepped || s->notices > 0)
+		return true;
+	switch (s->state) {
+	case SESSION_CONNECTING:
+		return connection_state(s->connection) != CONNECTION_CONNECTING;
+	case SESSION_SETTLING:
+		return s->settled == s->submitted;
+	case SESSION_LOGIN:
+	case SESSION_LISTING:
+	case SESSION_FETCHING:
+	case SESSION_QUITTING:
+		if (s->held_back)
+			return intake_has_room(s->tools->intake);
+		return connection_ready(s->connection) || monotonic_ms() >= s->deadline;
+	case SESSION_ENDED:
+		break;
+	}
+	return true;
 }
 
 /* ---- Ending ---------------------------------------------------------------------------------- */
@@ -205,7 +238,7 @@ static int step_login(struct session *s, struct fault *f)
 		int r = login_step(s->login, f);
 
 		if (r < 0) {
-			s->in_use = login_response_code(s->login) == REPLY_CODE_IN_USE;
+			s->login_code = login_response_code(s->login);
 			return -1;
 		}
 		if (r == LOGIN_DONE)
@@ -407,6 +440,7 @@ int session_step(struct session *s, char *ret_notice)
 			memcpy(ret_notice, s->notice[--s->notices], sizeof s->notice[0]);
 			return SESSION_NOTICE;
 		}
+		s->stepped = true;
 		int r = step(s, &f);
 		/* After what has arrived was taken: that we were slow is not the server's stall. */
 		if (r > 0 && check_deadline(s, &f) < 0)

@@ -6,6 +6,7 @@
  * it, the next one needs. */
 #pragma once
 
+#include "daemon/hindrance.h"
 #include "daemon/intake.h"
 #include "daemon/plan.h"
 #include "daemon/secret.h"
@@ -43,6 +44,8 @@ enum { SESSION_GOING = 1, SESSION_NOTICE = 2 };
 int session_step(struct session *s, char *ret_notice);
 /* Milliseconds until it must be stepped in any case. */
 int session_timeout(const struct session *s);
+/* Whether stepping it now can do anything: as of the last network_wait(), and what was settled. */
+bool session_is_due(const struct session *s);
 /* An item of this session that is durable (not freed here). */
 void session_settle(struct session *s, const struct item *item);
 /* Ends it now: SESSION_GOING until what was handed in is durable. */
@@ -50,8 +53,11 @@ void session_stop(struct session *s, const struct fault *why);
 
 /* After the end: code FAULT_NONE when all went well. */
 const struct fault *session_fault(const struct session *s);
-/* The maildrop was locked for the login ([IN-USE]). */
-bool session_was_in_use(const struct session *s);
+enum hindrance session_hindrance(const struct session *s);
+/* What the server's LOGIN-DELAY says (RFC 2449 section 6.5), in seconds; 0: nothing. */
+uint64_t session_login_delay(const struct session *s);
+/* UIDLs whose mail is kept and that were not listed; 0 before there was a listing. */
+uint64_t session_unlisted(const struct session *s);
 const struct session_counts *session_counts(const struct session *s);
 /* The sums as this session knows them; false before there was a listing. */
 bool session_sums(const struct session *s, struct sums *ret);

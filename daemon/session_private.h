@@ -48,7 +48,8 @@ struct session {
 	bool held_back;	  /* the intake is full: nothing is read, no deadline runs */
 	uint64_t submitted, settled;
 	bool end_submitted;
-	bool in_use;
+	bool stepped;		    /* since it came into this state */
+	enum reply_code login_code; /* of a login that was refused */
 	char notice[SESSION_NOTICES][FAULT_TEXT_MAX];
 	size_t notices;
 	struct fault fault;

@@ -872,5 +872,75 @@ def a_server_that_stalls_in_every_session_is_given_up_with_a_reason(folder):
     ends_with_a_reason(folder, Silent, ('stalled', 'no answer', 'timed out', 'silent'))
 
 
+class Partial(Session):
+    """Lists 250 at once of those that no session has fetched and left by QUIT, as Gmail does."""
+    at_once = 250
+
+    def run(self):
+        self.fetched = set()
+        gone = self.server.gone
+        self.shown = [m for m in self.server.messages if m.uidl not in gone][:self.at_once]
+        super().run()
+
+    @property
+    def messages(self):
+        return self.shown
+
+    def retr(self, number, message):
+        super().retr(number, message)
+        self.fetched.add(message.uidl)
+
+    def do_QUIT(self, argument):
+        self.server.gone |= self.fetched
+        super().do_QUIT(argument)
+
+
+def partial(messages, session=Partial):
+    server = Server(messages, session)
+    server.gone = set()
+    return server
+
+
+@case
+def a_listing_of_a_part_is_drained_session_after_session(folder):
+    mail = mailgen.mailbox('gmail', 700, size=300)
+    with partial(mail) as server:
+        keep = scripted_account(folder, server)
+        line = keep.fetch_account('anna')
+        equal(line['new'], len(mail), 'new in one fetch')
+        check_kept(keep, mail)
+        equal(len(server.sessions), 4, 'sessions: the last one finds nothing')
+        # What comes later begins with a known maildrop whose mail is not listed any more.
+        more = mailgen.mailbox('gmail later', 600, size=300)
+        server.messages += [Message(m) for m in more]
+        equal(keep.fetch_account('anna')['new'], len(more), 'new in the second fetch')
+        check_kept(keep, mail + more)
+
+
+@case
+def a_server_that_always_lists_the_newest_is_not_asked_for_ever(folder):
+    class Newest(Session):
+        @property
+        def messages(self):
+            return self.server.messages[-250:]
+
+    mail = mailgen.mailbox('newest', 400, size=300)
+    with Server(mail, Newest) as server:
+        keep = scripted_account(folder, server)
+        equal(keep.fetch_account('anna')['new'], 250, 'new')
+        equal(len(server.sessions), 2, 'sessions')
+
+
+@case
+def a_server_with_a_login_delay_gets_no_second_session(folder):
+    class Slow(Partial):
+        capa = (*Session.capa, b'LOGIN-DELAY 900')
+
+    with partial(mailgen.mailbox('slow', 400, size=300), Slow) as server:
+        keep = scripted_account(folder, server)
+        equal(keep.fetch_account('anna')['new'], 250, 'new')
+        equal(len(server.sessions), 1, 'sessions')
+
+
 if __name__ == '__main__':
     main()
