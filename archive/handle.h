@@ -4,9 +4,10 @@
 #include "archive/batch.h"
 #include "archive/catalog.h"
 #include "archive/ledger.h"
+#include "archive/store.h"
 #include "archive/turns.h"
 
-enum { ARCHIVE_ID = 33 }; /* 32 hex digits and NUL */
+enum { ARCHIVE_ID = STORE_ID }; /* 32 hex digits and NUL */
 
 struct writer_slot {
 	char class_[65];

@@ -138,31 +138,60 @@ static int allocate(const char *folder, const char *cache_dir, enum store_mode m
 	return 0;
 }
 
-int store_open_folders(const char *folder, const char *cache_dir, enum store_mode mode,
-	struct store **ret, struct fault *f)
+static int open_folder(const char *folder, int *ret_fd, struct fault *f)
 {
-	struct store *s CLEANUP(store_closep) = NULL;
+	int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-	if (allocate(folder, cache_dir, mode, &s, f) < 0)
-		return -1;
-	s->folder_fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (s->folder_fd < 0 && errno == ENOENT)
+	if (fd < 0 && errno == ENOENT)
 		return fault_set(f, FAULT_MISSING, SCOPE_ARCHIVE, 0,
 			"there is no archive at %s; `popkeep init` makes one", folder);
-	if (s->folder_fd < 0)
+	if (fd < 0)
 		return fault_errno(f, errno == EACCES ? FAULT_ACCESS : FAULT_SYSTEM, SCOPE_ARCHIVE,
 			errno, "%s: cannot open; popkeep runs as the owner of the archive", folder);
-	if (refuse_stranger(folder, s->folder_fd, f) < 0)
-		return -1;
-	int r = layout_read(s->folder_fd, mode, s->id, f);
+	*ret_fd = fd;
+	return 0;
+}
+
+static int read_layout(const char *folder, int folder_fd, enum store_mode mode,
+	char ret_id[static ARCHIVE_ID], struct fault *f)
+{
+	int r = layout_read(folder_fd, mode, ret_id, f);
+
 	if (r < 0)
 		return fault_prefix(f, "%s", folder);
 	if (r == LAYOUT_NONE)
 		return fault_set(f, FAULT_MISSING, SCOPE_ARCHIVE, 0,
 			"%s is not a popkeep archive; `popkeep init` makes one", folder);
+	return 0;
+}
+
+int store_open_folders(const char *folder, const char *cache_dir, enum store_mode mode,
+	struct store **ret, struct fault *f)
+{
+	struct store *s CLEANUP(store_closep) = NULL;
+
+	if (allocate(folder, cache_dir, mode, &s, f) < 0 ||
+		open_folder(folder, &s->folder_fd, f) < 0 ||
+		refuse_stranger(folder, s->folder_fd, f) < 0 ||
+		read_layout(folder, s->folder_fd, mode, s->id, f) < 0)
+		return -1;
 	if (open_parts(s, f) < 0 || refuse_network(cache_dir ? cache_dir : folder, f) < 0)
 		return -1;
 	*ret = TAKE(s);
+	return 0;
+}
+
+int store_identify(const char *folder, char ret_id[static STORE_ID], struct fault *f)
+{
+	int fd CLEANUP(fd_closep) = -1;
+	char id[ARCHIVE_ID];
+
+	if (open_folder(folder, &fd, f) < 0 || read_layout(folder, fd, STORE_READ, id, f) < 0)
+		return -1;
+	if (strspn(id, "0123456789abcdef") != ARCHIVE_ID - 1)
+		return fault_set(f, FAULT_DAMAGE, SCOPE_ARCHIVE, 0,
+			"%s: the id in the archive's POPKEEP file is not hex digits", folder);
+	memcpy(ret_id, id, sizeof id);
 	return 0;
 }
 

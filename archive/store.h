@@ -37,6 +37,11 @@ int store_open(const char *folder, const char *cache_dir, enum store_mode mode, 
 struct store *store_close(struct store *s);
 void store_closep(struct store **s);
 
+/* The id of the archive in folder, 32 hex digits and NUL, without opening its databases. Fails as
+ * store_open(); FAULT_DAMAGE also where the id is no hex digits: it becomes part of a path. */
+enum { STORE_ID = 33 };
+int store_identify(const char *folder, char ret_id[static STORE_ID], struct fault *f) MUST_CHECK;
+
 const char *store_folder(const struct store *s);
 const char *store_id(const struct store *s);
 

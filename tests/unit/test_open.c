@@ -41,6 +41,38 @@ static void no_archive_is_made_over_one_that_lost_its_first_file(void **state)
 	assert_int_equal(access(path, F_OK), 0);
 }
 
+static void an_archive_says_its_id_without_its_databases(void **state)
+{
+	struct store *s CLEANUP(store_closep) = NULL;
+	char path[128], id[STORE_ID];
+
+	(void)state;
+	assert_int_equal(store_open(folder, NULL, STORE_READ, &s, &f), 0);
+	(void)snprintf(path, sizeof path, "%s/catalog.db", folder);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(store_identify(folder, id, &f), 0);
+	assert_string_equal(id, store_id(s));
+}
+
+static void an_id_that_is_no_name_of_a_file_is_refused(void **state)
+{
+	char path[128], id[STORE_ID] = "untouched";
+
+	(void)state;
+	(void)snprintf(path, sizeof path, "%s/POPKEEP", folder);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(store_identify(folder, id, &f), -1);
+	assert_int_equal(f.code, FAULT_MISSING);
+	FILE *text = fopen(path, "w");
+	assert_non_null(text);
+	assert_true(fputs("format=1\nid=../../../../../../../etc/passwd.\n", text) > 0);
+	assert_int_equal(fclose(text), 0);
+	assert_int_equal(store_identify(folder, id, &f), -1);
+	assert_int_equal(f.code, FAULT_DAMAGE);
+	assert_non_null(strstr(f.text, "hex"));
+	assert_string_equal(id, "untouched");
+}
+
 static int give_to_nobody(const char *path, const struct stat *st, int type, struct FTW *ftw)
 {
 	(void)ftw;
@@ -92,6 +124,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		WITH_ARCHIVE(no_archive_is_made_over_one_that_lost_its_first_file),
+		WITH_ARCHIVE(an_archive_says_its_id_without_its_databases),
+		WITH_ARCHIVE(an_id_that_is_no_name_of_a_file_is_refused),
 		WITH_ARCHIVE(an_archive_that_cannot_be_written_can_be_read),
 	};
 
