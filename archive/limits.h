@@ -57,6 +57,17 @@
 #define LIMIT_LOCK_MS	 60000 /* for one's turn to commit */
 #define LIMIT_SECRET_MS	 60000 /* for a password-command or token-command */
 
+/* The service */
+#define LIMIT_LOGIN_DELAY_S   86400	 /* of an announced LOGIN-DELAY, RFC 2449 section 6.5 */
+#define LIMIT_CONTROL_CLIENTS 32	 /* connected at once */
+#define LIMIT_CONTROL_REQUEST (1 * MIB)	 /* a line: every account by its name fits */
+#define LIMIT_CONTROL_REPLY   (64 * KIB) /* a line */
+#define LIMIT_CONTROL_DEPTH   8		 /* of nested JSON */
+#define LIMIT_CONTROL_LAG     (64 * KIB) /* unread, before progress is left out */
+#define LIMIT_CONTROL_OUTPUT  (16 * MIB) /* unread: the state of LIMIT_ACCOUNTS fits */
+#define LIMIT_CONTROL_MS      10000	 /* for a whole request, and for the last of an answer */
+#define LIMIT_METRICS	      (64 * MIB) /* the file: LIMIT_ACCOUNTS of eight lines each */
+
 /* Secrets and configuration */
 #define LIMIT_SECRET		   (16 * KIB)
 #define LIMIT_CONFIG_FILE	   (16 * MIB)
