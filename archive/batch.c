@@ -34,6 +34,7 @@ struct item *item_free(struct item *i)
 	buffer_deinit(&i->server);
 	buffer_deinit(&i->user);
 	spool_free(i->spool);
+	health_free(i->health, i->health ? 1 : 0);
 	free_listed(i->pending, i->pending_n);
 	free_listed(i->vanished, i->vanished_n);
 	free(i);

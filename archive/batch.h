@@ -2,6 +2,7 @@
  * durable as a whole and only then returns: until then nothing of it happened. */
 #pragma once
 
+#include "archive/health.h"
 #include "archive/maildrop.h"
 #include "archive/refusal.h"
 #include "archive/spool.h"
@@ -10,14 +11,19 @@ enum item_kind {
 	ITEM_MESSAGE, /* bytes that came under a UIDL */
 	ITEM_REFUSAL, /* a UIDL that could not be archived */
 	ITEM_LISTING, /* what a complete listing showed, or the sums at the end of a poll */
-	ITEM_ACCOUNT  /* a maildrop's name, server and user: for store_maildrop() */
+	ITEM_ACCOUNT, /* a maildrop's name, server and user: for store_maildrop() */
+	ITEM_ACCEPT,  /* somebody acknowledges a refused or vanished UIDL: for accept.h */
+	ITEM_HEALTH   /* how an account's polls go: item_new_health() */
 };
 
 enum item_outcome {
 	OUTCOME_NONE,
-	OUTCOME_KEPT, /* new bytes: `keep` */
-	OUTCOME_SEEN, /* bytes kept already, new under this maildrop and UIDL: `see` */
-	OUTCOME_KNOWN /* bytes and UIDL known already: nothing was written */
+	OUTCOME_KEPT,	  /* new bytes: `keep` */
+	OUTCOME_SEEN,	  /* bytes kept already, new under this maildrop and UIDL: `see` */
+	OUTCOME_KNOWN,	  /* bytes and UIDL known already: nothing was written */
+	OUTCOME_ACCEPTED, /* `accept` */
+	OUTCOME_ALREADY,  /* somebody accepted it before: nothing was written */
+	OUTCOME_NOTHING	  /* the UIDL is neither refused nor vanished: nothing was written */
 };
 
 /* A UIDL of a listing whose state changes: becomes pending, or is gone. */
@@ -29,7 +35,7 @@ struct listed_uidl {
 struct item {
 	enum item_kind kind;
 	uint64_t maildrop;
-	struct buffer uidl;   /* MESSAGE, REFUSAL; at most LIMIT_UIDL */
+	struct buffer uidl;   /* MESSAGE, REFUSAL, ACCEPT; at most LIMIT_UIDL */
 	uint64_t listed_size; /* MESSAGE, REFUSAL; SIZE_UNKNOWN */
 
 	/* MESSAGE */
@@ -38,9 +44,9 @@ struct item {
 	uint64_t copy; /* 1, or n for the n-th of the same bytes under the same UIDL in one listing
 			*/
 
-	/* REFUSAL */
-	enum refusal reason;
-	char text[256]; /* what the server said, escaped; may be empty */
+	/* REFUSAL, ACCEPT */
+	enum refusal reason; /* REFUSAL */
+	char text[256];	     /* what the server said, escaped; may be empty. ACCEPT: why */
 
 	/* LISTING */
 	struct sums sums;
@@ -52,6 +58,9 @@ struct item {
 
 	/* ACCOUNT */
 	struct buffer name, server, user;
+
+	/* HEALTH; owned */
+	struct health *health;
 
 	/* For the caller */
 	uint64_t cookie, tag;	   /* untouched */

@@ -69,6 +69,15 @@ static const char *const migrations[] = {
 	" length INTEGER NOT NULL,"
 	" class TEXT NOT NULL) STRICT;",
 	"CREATE INDEX maildrop_name ON maildrop (name);",
+	"CREATE TABLE health (" /* of accounts whose last poll did not go well */
+	" account TEXT PRIMARY KEY,"
+	" state INTEGER NOT NULL,"
+	" since INTEGER NOT NULL,"
+	" tried INTEGER NOT NULL,"
+	" next INTEGER NOT NULL," /* 0: unknown */
+	" failures INTEGER NOT NULL,"
+	" code INTEGER NOT NULL," /* enum fault_code */
+	" text TEXT NOT NULL) STRICT, WITHOUT ROWID;",
 };
 
 enum {
@@ -87,6 +96,7 @@ struct catalog {
 	sqlite3 *db;
 	sqlite3_stmt *statement[SQL_COUNT];
 	struct drops *drops;
+	int schema;
 };
 
 /* What SQLite says of a file that is broken is damage; of a full disk, a failed write. */
@@ -169,6 +179,7 @@ static int check_schema(struct catalog *c, enum catalog_mode mode, struct fault 
 	if (fresh && run_text(c, "PRAGMA application_id = 1886351467", f) < 0)
 		return -1;
 	_Static_assert(APPLICATION == 1886351467, "written out above");
+	c->schema = mode == CATALOG_READ ? version : SCHEMA;
 	return mode == CATALOG_READ ? 0 : migrate(c, version, f);
 }
 
@@ -289,6 +300,11 @@ int catalog_checkpoint(const char *path)
 sqlite3 *catalog_handle(struct catalog *c)
 {
 	return c->db;
+}
+
+int catalog_schema(const struct catalog *c)
+{
+	return c->schema;
 }
 
 struct drops *catalog_drops(struct catalog *c)

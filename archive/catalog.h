@@ -3,6 +3,7 @@
 #pragma once
 
 #include "archive/find.h"
+#include "archive/health.h"
 #include "archive/ledger.h"
 #include "archive/segment.h"
 
@@ -27,6 +28,9 @@ void catalog_closep(struct catalog **c);
 enum { CATALOG_PARTLY = 1 };
 int catalog_checkpoint(const char *path) MUST_CHECK;
 sqlite3 *catalog_handle(struct catalog *c);
+/* Of the file when it was opened: readers may see an older one, and do without its tables. */
+enum { SCHEMA_HEALTH = 3 }; /* the first that has the table of health.h */
+int catalog_schema(const struct catalog *c);
 
 /* A transaction that can write; then exactly one of commit and rollback. */
 int catalog_begin(struct catalog *c, struct fault *f) MUST_CHECK;
@@ -62,12 +66,24 @@ int catalog_set_polled(
 	struct catalog *c, uint64_t maildrop, moment_ms t, struct fault *f) MUST_CHECK;
 int catalog_settle(
 	struct catalog *c, uint64_t maildrop, struct slice uidl, struct fault *f) MUST_CHECK;
-/* How often a UIDL was refused so far. */
-int catalog_get_tries(struct catalog *c, uint64_t maildrop, struct slice uidl, uint64_t *ret,
-	struct fault *f) MUST_CHECK;
 /* *ret_polled: when a poll was last noted, 0 never. */
 int catalog_get_sums(struct catalog *c, uint64_t maildrop, struct sums *ret, moment_ms *ret_polled,
 	struct fault *f) MUST_CHECK;
+
+/* How many UIDLs have vanished and nobody accepted it. */
+int catalog_count_vanished(
+	struct catalog *c, uint64_t maildrop, uint64_t *ret, struct fault *f) MUST_CHECK;
+/* What of a UIDL is to be accepted, if anything. */
+struct unkept {
+	int state; /* 0: no row */
+	uint64_t tries;
+	bool accepted;
+	enum refusal reason;
+};
+int catalog_get_unkept(struct catalog *c, uint64_t maildrop, struct slice uidl, struct unkept *ret,
+	struct fault *f) MUST_CHECK;
+/* Writes or deletes the account's row. */
+int catalog_put_health(struct catalog *c, const struct health *h, struct fault *f) MUST_CHECK;
 
 /* ---- Segments ------------------------------------------------------------------------------ */
 
@@ -138,21 +154,34 @@ int catalog_lies_at(struct catalog *c, const struct digest *d, const struct loca
 		    "VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (maildrop, uidl, message) "           \
 		    "DO UPDATE SET listed = ?4, copies = max(copies, ?5)")                         \
 	X(PUT_ALSO, "INSERT OR IGNORE INTO also (message, maildrop) VALUES (?1, ?2)")              \
-	X(GET_UNKEPT, "SELECT state, tries FROM unkept WHERE maildrop = ?1 AND uidl = ?2")         \
+	X(GET_UNKEPT, "SELECT state, tries, accepted, reason FROM unkept WHERE maildrop = ?1 AND " \
+		      "uidl = ?2")                                                                 \
 	X(PUT_PENDING,                                                                             \
 		"INSERT INTO unkept (maildrop, uidl, state, listed) VALUES (?1, ?2, 1, ?3) "       \
-		"ON CONFLICT (maildrop, uidl) DO UPDATE SET state = 1 WHERE state = 3")            \
+		"ON CONFLICT (maildrop, uidl) DO UPDATE SET state = 1, accepted = 0 WHERE state "  \
+		"= 3")                                                                             \
 	X(PUT_REFUSED,                                                                             \
-		"INSERT OR REPLACE INTO unkept (maildrop, uidl, state, listed, reason, tries, "    \
-		"next_try) VALUES (?1, ?2, 2, ?3, ?4, ?5, ?6)")                                    \
+		"INSERT INTO unkept (maildrop, uidl, state, listed, reason, tries, next_try) "     \
+		"VALUES (?1, ?2, 2, ?3, ?4, ?5, ?6) ON CONFLICT (maildrop, uidl) DO UPDATE SET "   \
+		"state = 2, listed = ?3, reason = ?4, tries = ?5, next_try = ?6, "                 \
+		"accepted = CASE state WHEN 2 THEN accepted ELSE 0 END")                           \
 	X(PUT_VANISHED, "INSERT OR REPLACE INTO unkept (maildrop, uidl, state, listed) "           \
 			"VALUES (?1, ?2, 3, -1)")                                                  \
 	X(PUT_ACCEPTED, "UPDATE unkept SET accepted = 1 WHERE maildrop = ?1 AND uidl = ?2")        \
+	X(COUNT_VANISHED,                                                                          \
+		"SELECT count(*) FROM unkept WHERE maildrop = ?1 AND state = 3 AND accepted = 0")  \
+	X(TO_ACCEPT, "SELECT uidl FROM unkept WHERE maildrop = ?1 AND uidl >= ?2 AND state = ?3 "  \
+		     "AND accepted = 0 ORDER BY uidl")                                             \
 	X(DELETE_UNKEPT, "DELETE FROM unkept WHERE maildrop = ?1 AND uidl = ?2")                   \
 	X(KNOWN_KEPT, "SELECT uidl, listed, copies FROM uidl WHERE maildrop = ?1 "                 \
 		      "ORDER BY uidl, message")                                                    \
 	X(KNOWN_UNKEPT, "SELECT uidl, state, listed, reason, tries, next_try, accepted "           \
 			"FROM unkept WHERE maildrop = ?1 ORDER BY uidl")                           \
+	X(PUT_HEALTH, "INSERT OR REPLACE INTO health (account, state, since, tried, next, "        \
+		      "failures, code, text) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")             \
+	X(DELETE_HEALTH, "DELETE FROM health WHERE account = ?1")                                  \
+	X(ALL_HEALTH, "SELECT account, state, since, tried, next, failures, code, text FROM "      \
+		      "health ORDER BY account")                                                   \
 	X(PUT_SEGMENT, "INSERT OR REPLACE INTO segment (number, state, length, class) "            \
 		       "VALUES (?1, ?2, ?3, ?4)")                                                  \
 	X(OPEN_SEGMENT, "SELECT number, state, length, class FROM segment "                        \

@@ -16,8 +16,7 @@ int catalog_get_sums(struct catalog *c, uint64_t maildrop, struct sums *ret, mom
 
 /* ---- UIDLs without a message ---------------------------------------------------------------- */
 
-/* State of the row, 0 without one; *ret_tries: how often the UIDL was refused so far. */
-static int get_unkept(struct catalog *c, uint64_t maildrop, struct slice uidl, uint64_t *ret_tries,
+int catalog_get_unkept(struct catalog *c, uint64_t maildrop, struct slice uidl, struct unkept *ret,
 	struct fault *f)
 {
 	sqlite3_stmt *s = catalog_statement(c, SQL_GET_UNKEPT, f);
@@ -27,28 +26,36 @@ static int get_unkept(struct catalog *c, uint64_t maildrop, struct slice uidl, u
 	bind_number(s, 1, maildrop);
 	bind_bytes(s, 2, uidl);
 	int r = catalog_step(c, s, f);
-	int state = r > 0 ? sqlite3_column_int(s, 0) : r;
-	*ret_tries = r > 0 ? column_number(s, 1) : 0;
+	if (r >= 0)
+		*ret = (struct unkept){0};
+	if (r > 0)
+		*ret = (struct unkept){.state = sqlite3_column_int(s, 0),
+			.tries = column_number(s, 1),
+			.accepted = column_number(s, 2) != 0,
+			.reason = (enum refusal)sqlite3_column_int(s, 3)};
 	(void)sqlite3_reset(s);
-	return state;
+	return r < 0 ? -1 : 0;
 }
 
 static int unkept_state(struct catalog *c, uint64_t maildrop, struct slice uidl, struct fault *f)
 {
-	uint64_t tries = 0;
+	struct unkept row;
 
-	return get_unkept(c, maildrop, uidl, &tries, f);
+	return catalog_get_unkept(c, maildrop, uidl, &row, f) < 0 ? -1 : row.state;
 }
 
-int catalog_get_tries(
-	struct catalog *c, uint64_t maildrop, struct slice uidl, uint64_t *ret, struct fault *f)
+int catalog_count_vanished(struct catalog *c, uint64_t maildrop, uint64_t *ret, struct fault *f)
 {
-	uint64_t tries = 0;
+	sqlite3_stmt *s = catalog_statement(c, SQL_COUNT_VANISHED, f);
 
-	if (get_unkept(c, maildrop, uidl, &tries, f) < 0)
+	if (!s)
 		return -1;
-	*ret = tries;
-	return 0;
+	bind_number(s, 1, maildrop);
+	int r = catalog_step(c, s, f);
+	if (r > 0)
+		*ret = column_number(s, 0);
+	(void)sqlite3_reset(s);
+	return r < 0 ? -1 : 0;
 }
 
 /* One leaves `from`. Where there is none, it was listed without being counted, as when a server
@@ -126,6 +133,25 @@ static int apply_to_unkept(
 	bind_number(s, 1, e->maildrop);
 	bind_bytes(s, 2, e->uidl);
 	return catalog_run(c, s, f);
+}
+
+/* A refusal stays one of `refused`, as it stays listed; what vanished is not counted any more. A
+ * UIDL that is neither, in a rebuilt catalog or a damaged ledger, is left as it is. */
+static int apply_accept(struct catalog *c, const struct event *e, struct fault *f)
+{
+	struct unkept row;
+	struct drop *drop;
+
+	if (catalog_get_unkept(c, e->maildrop, e->uidl, &row, f) < 0 ||
+		drops_get(c, e->maildrop, &drop, f) < 0)
+		return -1;
+	if (row.accepted || (row.state != UNKEPT_REFUSED && row.state != UNKEPT_VANISHED))
+		return 0;
+	if (row.state == UNKEPT_VANISHED && drop->sums.vanished > 0) {
+		drop->sums.vanished--;
+		drop->dirty = true;
+	}
+	return apply_to_unkept(c, SQL_PUT_ACCEPTED, e, f);
 }
 
 int catalog_set_pending(
@@ -318,7 +344,7 @@ int catalog_apply(struct catalog *c, const struct event *e, uint64_t number,
 	case EVENT_REFUSE:
 		return apply_refuse(c, e, f);
 	case EVENT_ACCEPT:
-		return apply_to_unkept(c, SQL_PUT_ACCEPTED, e, f);
+		return apply_accept(c, e, f);
 	case EVENT_VANISH:
 		return apply_to_unkept(c, SQL_PUT_VANISHED, e, f);
 	case EVENT_POLL:

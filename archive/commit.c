@@ -205,9 +205,34 @@ static int commit_refusal(struct commit *c, struct item *i, struct fault *f)
 		.reason = i->reason,
 		.text = slice_text(i->text)};
 
-	if (catalog_get_tries(c->s->catalog, i->maildrop, e.uidl, &e.tries, f) < 0)
+	struct unkept row;
+
+	if (catalog_get_unkept(c->s->catalog, i->maildrop, e.uidl, &row, f) < 0)
 		return -1;
-	e.tries++;
+	e.tries = row.tries + 1;
+	return add_event(c, &e, NULL, f);
+}
+
+static int commit_accept(struct commit *c, struct item *i, struct fault *f)
+{
+	struct event e = {.kind = EVENT_ACCEPT,
+		.t = c->now,
+		.maildrop = i->maildrop,
+		.uidl = buffer_slice(&i->uidl),
+		.reason = ACCEPT_VANISHED,
+		.text = slice_text(i->text)};
+	struct unkept row;
+
+	if (catalog_get_unkept(c->s->catalog, i->maildrop, e.uidl, &row, f) < 0)
+		return -1;
+	bool either = row.state == UNKEPT_REFUSED || row.state == UNKEPT_VANISHED;
+	if (!either || row.accepted) {
+		i->outcome = either ? OUTCOME_ALREADY : OUTCOME_NOTHING;
+		return 0;
+	}
+	if (row.state == UNKEPT_REFUSED)
+		e.reason = row.reason;
+	i->outcome = OUTCOME_ACCEPTED;
 	return add_event(c, &e, NULL, f);
 }
 
@@ -215,6 +240,22 @@ static bool sums_equal(const struct sums *a, const struct sums *b)
 {
 	return a->listed == b->listed && a->archived == b->archived && a->pending == b->pending &&
 	       a->refused == b->refused && a->vanished == b->vanished;
+}
+
+/* The sums were counted when the listing was compared with what is known. What somebody accepted
+ * meanwhile must not come back by them. */
+static int without_accepted(struct commit *c, struct item *i, struct sums *ret, struct fault *f)
+{
+	uint64_t vanished = 0;
+
+	*ret = i->sums;
+	if (ret->vanished == 0)
+		return 0;
+	if (catalog_count_vanished(c->s->catalog, i->maildrop, &vanished, f) < 0)
+		return -1;
+	if (ret->vanished > vanished)
+		ret->vanished = vanished;
+	return 0;
 }
 
 static int commit_listing(struct commit *c, struct item *i, struct fault *f)
@@ -236,13 +277,13 @@ static int commit_listing(struct commit *c, struct item *i, struct fault *f)
 			    catalog, i->maildrop, buffer_slice(&p->uidl), p->listed_size, f) < 0)
 			return -1;
 	}
-	if (catalog_get_sums(catalog, i->maildrop, &now, &polled, f) < 0)
+	if (catalog_get_sums(catalog, i->maildrop, &now, &polled, f) < 0 ||
+		without_accepted(c, i, &e.sums, f) < 0)
 		return -1;
 	e.kind = EVENT_POLL;
 	e.uidl = slice_of(NULL, 0);
-	e.sums = i->sums;
 	/* The first poll is told even of an empty maildrop: that it was polled is worth knowing. */
-	if ((polled == 0 || !sums_equal(&now, &i->sums)) && add_event(c, &e, NULL, f) < 0)
+	if ((polled == 0 || !sums_equal(&now, &e.sums)) && add_event(c, &e, NULL, f) < 0)
 		return -1;
 	return i->complete ? catalog_set_polled(catalog, i->maildrop, c->now, f) : 0;
 }
@@ -265,8 +306,64 @@ static int commit_item(struct commit *c, struct item *i, struct fault *f)
 				.server = buffer_slice(&i->server),
 				.user = buffer_slice(&i->user)},
 			NULL, f);
+	case ITEM_ACCEPT:
+		return commit_accept(c, i, f);
+	case ITEM_HEALTH:
+		return catalog_put_health(c->s->catalog, i->health, f);
 	}
 	return fault_set(f, FAULT_SYSTEM, SCOPE_ARCHIVE, 0, "item without a kind");
+}
+
+/* Whether the ledger has nothing to tell of it. */
+static int is_quiet(struct commit *c, struct item *i, bool *ret, struct fault *f)
+{
+	struct sums now, then;
+	moment_ms polled;
+
+	*ret = i->kind == ITEM_HEALTH;
+	if (i->kind != ITEM_LISTING || i->vanished_n > 0 || i->pending_n > 0)
+		return 0;
+	if (catalog_get_sums(c->s->catalog, i->maildrop, &now, &polled, f) < 0 ||
+		without_accepted(c, i, &then, f) < 0)
+		return -1;
+	*ret = polled != 0 && sums_equal(&now, &then);
+	return 0;
+}
+
+static int commit_quiet_item(struct commit *c, struct item *i, struct fault *f)
+{
+	if (i->kind == ITEM_HEALTH)
+		return catalog_put_health(c->s->catalog, i->health, f);
+	return i->complete ? catalog_set_polled(c->s->catalog, i->maildrop, c->now, f) : 0;
+}
+
+/* Polls that brought nothing, and how polls went: what most groups are made of where many accounts
+ * are polled. They change the catalog alone, so that what lies in segments/ does not matter now,
+ * and of the ledger only that the catalog knows all of it. COMMIT_ALOUD: it is not such a group. */
+enum { COMMIT_ALOUD = 1 };
+static int commit_quietly(
+	struct commit *c, struct batch *g, const struct ledger_at *at, struct fault *f)
+{
+	bool quiet = g->first != NULL;
+
+	for (struct item *i = g->first; i && quiet; i = i->next)
+		quiet = i->kind == ITEM_HEALTH || i->kind == ITEM_LISTING;
+	if (!quiet)
+		return COMMIT_ALOUD;
+	int r = store_ledger_grew(c->s, at, f);
+	if (r != 0)
+		return r < 0 ? -1 : COMMIT_ALOUD;
+	for (struct item *i = g->first; i; i = i->next) {
+		if (is_quiet(c, i, &quiet, f) < 0)
+			return -1;
+		if (!quiet)
+			return COMMIT_ALOUD;
+	}
+	for (struct item *i = g->first; i; i = i->next) {
+		if (commit_quiet_item(c, i, f) < 0)
+			return -1;
+	}
+	return catalog_commit(c->s->catalog, f);
 }
 
 /* Step 1. */
@@ -334,12 +431,17 @@ static int commit_in_turn(struct store *s, struct batch *g, struct fault *f)
 
 	if (store_open_catalog(s, f) < 0 || catalog_begin(s->catalog, f) < 0)
 		return -1;
-	if (catalog_get_state(s->catalog, s->id, &at, f) < 0 ||
-		store_replay(s, &at, &roll, f) < 0) {
-		catalog_rollback(s->catalog);
-		return -1;
+	int r = catalog_get_state(s->catalog, s->id, &at, f);
+	if (r == 0)
+		r = commit_quietly(&c, g, &at, f);
+	if (r == COMMIT_ALOUD)
+		r = store_replay(s, &at, &roll, f) < 0 ? -1 : COMMIT_ALOUD;
+	if (r != COMMIT_ALOUD) {
+		if (r < 0)
+			catalog_rollback(s->catalog);
+		return r;
 	}
-	int r = commit_group(&c, g, &at, roll ? ROLL_NOW : ROLL_WHEN_FULL, f);
+	r = commit_group(&c, g, &at, roll ? ROLL_NOW : ROLL_WHEN_FULL, f);
 	ledger_group_deinit(&c.lines);
 	if (r < 0) {
 		/* What was appended to a segment must not be taken for its end. */

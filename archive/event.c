@@ -18,6 +18,9 @@ static const char *const event_words[] = {
 	[EVENT_COMMIT] = "commit",
 };
 
+/* reason= of an `accept` of what vanished. */
+#define VANISHED_WORD "vanished"
+
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
 const char *event_word(enum event_kind kind)
@@ -87,8 +90,12 @@ static int put_keep(struct buffer *to, const struct event *e, struct fault *f)
 
 static int put_refuse(struct buffer *to, const struct event *e, struct fault *f)
 {
+	const char *reason = e->kind == EVENT_ACCEPT && e->reason == ACCEPT_VANISHED
+				     ? VANISHED_WORD
+				     : refusal_word(e->reason);
+
 	if (put_bytes(to, "uidl", e->uidl, f) < 0 ||
-		put_bytes(to, "reason", slice_text(refusal_word(e->reason)), f) < 0)
+		put_bytes(to, "reason", slice_text(reason), f) < 0)
 		return -1;
 	if (e->kind == EVENT_REFUSE &&
 		(put_number(to, "tries", e->tries, f) < 0 || put_listed(to, e, f) < 0))
@@ -343,7 +350,9 @@ static bool get_field(struct event *e, struct slice key, struct slice value, uns
 	if (is(key, "reason")) {
 		*ret_has |= HAS_REASON;
 		/* A later version may know more of them: it is a refusal all the same. */
-		if (refusal_parse(value, &e->reason) != 0)
+		if (e->kind == EVENT_ACCEPT && is(value, VANISHED_WORD))
+			e->reason = ACCEPT_VANISHED;
+		else if (refusal_parse(value, &e->reason) != 0)
 			e->reason = REFUSAL_UNKNOWN;
 		return value.len > 0;
 	}

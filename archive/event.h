@@ -20,6 +20,9 @@ enum event_kind {
 	EVENT_COMMIT
 };
 
+/* reason of an ACCEPT: not a refusal, but what had vanished; the line says `vanished`. */
+#define ACCEPT_VANISHED ((enum refusal)0)
+
 struct event {
 	enum event_kind kind;
 	moment_ms t;
@@ -32,7 +35,7 @@ struct event {
 			  * where it differs from the message's size */
 	uint64_t copy;	 /* KEEP, SEE: 1 (not written), or which of equal ones */
 	struct slice class_, source; /* KEEP */
-	enum refusal reason;	     /* REFUSE, ACCEPT */
+	enum refusal reason;	     /* REFUSE, ACCEPT; ACCEPT_VANISHED */
 	uint64_t tries;		     /* REFUSE */
 	struct slice text;	     /* REFUSE: what the server said; ACCEPT: the reason given */
 	struct sums sums;	     /* POLL */

@@ -65,6 +65,11 @@ void store_close_writers(struct store *s);
  * failed: begin new files. */
 int store_replay(struct store *s, struct ledger_at *at, bool *ret_roll, struct fault *f) MUST_CHECK;
 
+/* Whether the ledger goes beyond what the catalog knows of it: LEDGER_GREW. FAULT_DAMAGE: it is
+ * shorter. */
+enum { LEDGER_GREW = 1 };
+int store_ledger_grew(struct store *s, const struct ledger_at *at, struct fault *f) MUST_CHECK;
+
 /* Moves bytes from `offset` to the end of a file into aside/, then cuts the file there and syncs
  * it. what: "ledger-000001", for the name. Says so in a notice. */
 int aside_cut(

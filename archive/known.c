@@ -18,6 +18,26 @@ static int step(struct known_cursor *c, sqlite3_stmt *s, bool *ret, struct fault
 	return r < 0 ? -1 : 0;
 }
 
+int known_open_unkept(
+	struct store *s, uint64_t maildrop, struct known_cursor **ret, struct fault *f)
+{
+	struct known_cursor *c CLEANUP(known_closep) = calloc(1, sizeof *c);
+
+	if (!c)
+		return fault_memory(f);
+	if (store_open_catalog(s, f) < 0)
+		return -1;
+	c->store = s;
+	c->unkept = catalog_cursor(s->catalog, SQL_KNOWN_UNKEPT, f);
+	if (!c->unkept)
+		return -1;
+	bind_number(c->unkept, 1, maildrop);
+	if (step(c, c->unkept, &c->has_unkept, f) < 0)
+		return -1;
+	*ret = TAKE(c);
+	return 0;
+}
+
 int known_open(struct store *s, uint64_t maildrop, struct known_cursor **ret, struct fault *f)
 {
 	struct known_cursor *c CLEANUP(known_closep) = calloc(1, sizeof *c);

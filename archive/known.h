@@ -10,7 +10,7 @@ enum known_state {
 	KNOWN_KEPT,    /* in the archive; copies: how often under this UIDL with these bytes */
 	KNOWN_PENDING, /* was listed, not fetched yet */
 	KNOWN_REFUSED, /* see reason, tries, next_try */
-	KNOWN_VANISHED /* was listed and never archived, then gone */
+	KNOWN_VANISHED /* was listed and never archived, then gone; see accepted */
 };
 
 struct known {
@@ -21,11 +21,14 @@ struct known {
 	enum refusal reason;
 	uint32_t tries;
 	moment_ms next_try;
-	bool accepted; /* somebody acknowledged the refusal */
+	bool accepted; /* somebody acknowledged that it is refused, or that it vanished */
 };
 /* Ordered by uidl as slice_compare(); rows of one UIDL in no particular order. Reads a snapshot. */
 struct known_cursor;
 int known_open(
+	struct store *s, uint64_t maildrop, struct known_cursor **ret, struct fault *f) MUST_CHECK;
+/* The same without those kept. */
+int known_open_unkept(
 	struct store *s, uint64_t maildrop, struct known_cursor **ret, struct fault *f) MUST_CHECK;
 enum { KNOWN_ROW = 1 };
 /* KNOWN_ROW, or 0 at the end. */

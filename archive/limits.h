@@ -98,7 +98,9 @@
 #define LIMIT_POPKEEP_FILE     (64 * KIB)  /* ARCHIVE/POPKEEP */
 #define LIMIT_ASIDE_BYTES      (256 * MIB) /* of cut bytes kept aside */
 #define LIMIT_ASIDE_FILES      64
-#define LIMIT_CLASS	       64 /* a retention class's name */
+#define LIMIT_CLASS	       64  /* a retention class's name */
+#define LIMIT_ACCEPT_REASON    255 /* why somebody accepts that a message cannot be had */
+#define LIMIT_HEALTH_TEXT      512 /* of what stood in the way of an account's polls */
 
 /* What the header reader looks at */
 #define LIMIT_HEADER_BYTES (256 * KIB)

@@ -407,8 +407,7 @@ static int find_difference(
 	return -1;
 }
 
-/* 0: files end where the catalog says; 1: they do not. */
-static int needs_replay(struct store *s, const struct ledger_at *at, struct fault *f)
+int store_ledger_grew(struct store *s, const struct ledger_at *at, struct fault *f)
 {
 	uint64_t size, next_size;
 	bool exists, next_exists;
@@ -421,8 +420,16 @@ static int needs_replay(struct store *s, const struct ledger_at *at, struct faul
 			"the ledger is shorter than the catalog knows it: run `popkeep verify`, "
 			"and "
 			"`popkeep rebuild` to go on with the ledger as it is");
-	if (size > at->length || next_exists)
-		return 1;
+	return size > at->length || next_exists ? LEDGER_GREW : 0;
+}
+
+/* 0: files end where the catalog says; 1: they do not. */
+static int needs_replay(struct store *s, const struct ledger_at *at, struct fault *f)
+{
+	int r = store_ledger_grew(s, at, f);
+
+	if (r != 0)
+		return r < 0 ? -1 : 1;
 	if (visit_open(s, find_difference, f) < 0)
 		return f->code == FAULT_NONE ? 1 : -1;
 	return 0;

@@ -266,6 +266,31 @@ const char *store_id(const struct store *s)
 	return s->id;
 }
 
+/* ---- The service ----------------------------------------------------------------------------- */
+
+int store_lock_service(struct store *s, struct fault *f)
+{
+	int r = turn_try(s->lock_fd, TURN_SERVICE, f);
+
+	if (r == TURN_TAKEN)
+		return fault_set(f, FAULT_BUSY, SCOPE_ARCHIVE, 0,
+			"%s: another popkeepd serves this archive", s->folder);
+	return r;
+}
+
+int store_is_served(struct store *s, struct fault *f)
+{
+	/* An open file of its own: one does not see its own locks. */
+	int fd CLEANUP(fd_closep) = openat(s->folder_fd, FILE_LOCK, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0 && errno == ENOENT)
+		return 0;
+	if (fd < 0)
+		return fault_errno(f, FAULT_SYSTEM, SCOPE_ARCHIVE, errno, "%s/lock", s->folder);
+	int r = turn_test(fd, TURN_SERVICE, f);
+	return r == TURN_TAKEN ? STORE_SERVED : r;
+}
+
 /* ---- Making --------------------------------------------------------------------------------- */
 
 /* What a half-made archive may hold; anything else is somebody's data. */

@@ -45,6 +45,13 @@ int store_identify(const char *folder, char ret_id[static STORE_ID], struct faul
 const char *store_folder(const struct store *s);
 const char *store_id(const struct store *s);
 
+/* One popkeepd for each archive: held until the handle is closed (and by processes forked meanwhile
+ * that keep its descriptors). STORE_WRITE only. FAULT_BUSY at once when another one has it. */
+int store_lock_service(struct store *s, struct fault *f) MUST_CHECK;
+/* STORE_SERVED: some process holds it, this one perhaps. Works with any mode, and takes nothing. */
+enum { STORE_SERVED = 1 };
+int store_is_served(struct store *s, struct fault *f) MUST_CHECK;
+
 /* What happened on the way and a person should know ("cut 312 bytes of an unfinished group, kept in
  * aside/…"): the oldest one not yet taken, or NULL. The caller frees it. */
 char *store_take_notice(struct store *s);

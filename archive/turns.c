@@ -25,6 +25,17 @@ int turn_try(int lock_fd, uint64_t turn, struct fault *f)
 	return fault_errno(f, FAULT_SYSTEM, SCOPE_ARCHIVE, errno, "cannot lock the archive");
 }
 
+int turn_test(int lock_fd, uint64_t turn, struct fault *f)
+{
+	struct flock lock = {
+		.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = (off_t)turn, .l_len = 1};
+
+	if (fcntl(lock_fd, F_OFD_GETLK, &lock) < 0)
+		return fault_errno(
+			f, FAULT_SYSTEM, SCOPE_ARCHIVE, errno, "cannot ask for the archive's lock");
+	return lock.l_type == F_UNLCK ? 0 : TURN_TAKEN;
+}
+
 void turn_release(int lock_fd, uint64_t turn)
 {
 	(void)set_lock(lock_fd, turn, F_UNLCK);

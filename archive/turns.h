@@ -12,6 +12,7 @@ enum turn {
 	TURN_COMMIT = 1,      /* ledger, open segments, catalog */
 	TURN_MAINTENANCE = 2, /* one job that rewrites segments or databases */
 	TURN_REGISTER = 3,    /* giving numbers to maildrops; taken before QUEUE */
+	TURN_SERVICE = 4,     /* one popkeepd serves the archive, for as long as it runs */
 	TURN_MAILDROPS = 1024 /* + number: one process on a maildrop */
 };
 
@@ -27,3 +28,7 @@ int turn_wait(int lock_fd, enum turn turn, int64_t wait_ms, struct fault *f) MUS
 enum { TURN_TAKEN = 1 };
 int turn_try(int lock_fd, uint64_t turn, struct fault *f) MUST_CHECK;
 void turn_release(int lock_fd, uint64_t turn);
+
+/* TURN_TAKEN when any open file but this one holds it; takes nothing, and lock_fd may be open for
+ * reading only. */
+int turn_test(int lock_fd, uint64_t turn, struct fault *f) MUST_CHECK;

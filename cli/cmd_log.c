@@ -137,7 +137,10 @@ static void say_event(struct log *l, const struct event *e)
 		say_refused(l, e);
 		break;
 	case EVENT_ACCEPT:
-		say_escaped(l, "accepted that it cannot be archived: UIDL ", e->uidl);
+		say_escaped(l,
+			e->reason == ACCEPT_VANISHED ? "accepted that it vanished: UIDL "
+						     : "accepted that it is refused: UIDL ",
+			e->uidl);
 		say_escaped(l, ": ", e->text);
 		break;
 	case EVENT_VANISH:

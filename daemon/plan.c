@@ -142,7 +142,7 @@ static void account_by_count(struct merge *m)
 
 static bool is_due(const struct merge *m, const struct refused_row *row, size_t entry)
 {
-	if (row->accepted || is_too_large(m, entry))
+	if (is_too_large(m, entry))
 		return false;
 	if (row->reason == REFUSAL_TOO_LARGE && row->tries <= 1 &&
 		size_at(m, entry) != SIZE_UNKNOWN)

@@ -7,7 +7,7 @@
  *  - A listed message is accounted for by a kept one of the same announced size, or, where sizes
  *    say nothing (SIZES_UNRELIABLE, or a SIZE_UNKNOWN among them), by any; one by one.
  *  - Of the others, each refusal known of the UIDL takes one (of its size, if there is one): it
- *    stays refused, and is fetched again once it is due. An accepted refusal never is.
+ *    stays refused, and is fetched again once it is due, accepted or not: servers get mended.
  *  - Of the others, those beyond max_message_size are to be refused now: too_large.
  *  - If any are left, they are new: fetched, and with them those that a kept one accounted for:
  *    only their digests tell which is which. (Where sizes say nothing, those are also fetched with
@@ -19,7 +19,8 @@
  *
  * So listed = archived + pending + refused always. A UIDL that is pending or refused (not accepted)
  * vanishes when it is not listed any more, or when all that is listed of it is accounted for by
- * kept messages and none has its size; it is pending again when it is listed again. So a UIDL must
+ * kept messages and none has its size; it is pending again when it is listed again. It is counted
+ * as vanished until somebody accepts it. So a UIDL must
  * not stay pending in the catalog when what was fetched under it proves to be known
  * (OUTCOME_KNOWN).
  *
@@ -52,7 +53,7 @@ enum verdict {
 	VERDICT_NEW,	  /* fetch: not seen before, or still pending */
 	VERDICT_AGAIN,	  /* fetch: kept messages have this UIDL, but this may be another one */
 	VERDICT_RETRY,	  /* fetch: was refused, and is due */
-	VERDICT_REFUSED,  /* was refused, and is not due or accepted */
+	VERDICT_REFUSED,  /* was refused, and is not due */
 	VERDICT_TOO_LARGE /* to be refused now */
 };
 

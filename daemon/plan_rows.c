@@ -76,7 +76,7 @@ static int add_ahead(struct plan_rows *r, struct fault *f)
 		r->unkept_size = r->ahead.listed_size;
 		return 0;
 	case KNOWN_VANISHED:
-		r->vanished++;
+		r->vanished += !r->ahead.accepted;
 		return 0;
 	}
 	return fault_set(f, FAULT_DAMAGE, SCOPE_ARCHIVE, 0, "the catalog has an unknown state %d",

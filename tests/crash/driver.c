@@ -142,6 +142,17 @@ static int add_refusal(struct run *r, unsigned drop, const char *uidl)
 	return 0;
 }
 
+static int add_accept(struct run *r, unsigned drop, const char *uidl)
+{
+	struct item *i CLEANUP(item_freep) = item_new(ITEM_ACCEPT, r->drop[drop], &r->f);
+
+	if (!i || buffer_append_text(&i->uidl, uidl, &r->f) < 0)
+		return -1;
+	(void)snprintf(i->text, sizeof i->text, "not to be had");
+	batch_add(&r->group, TAKE(i));
+	return 0;
+}
+
 static int add_listing(struct run *r, unsigned drop, struct sums sums)
 {
 	struct item *i CLEANUP(item_freep) = item_new(ITEM_LISTING, r->drop[drop], &r->f);
@@ -190,7 +201,9 @@ static int collect(struct run *r, unsigned n)
 			       ? -1
 			       : 0;
 	case 5:
-		return add_message(r, 1, 30, MEDIUM, "medium", NULL, 1);
+		return add_accept(r, 0, "refused") < 0 || add_accept(r, 0, "gone") < 0
+			       ? -1
+			       : add_message(r, 1, 30, MEDIUM, "medium", NULL, 1);
 	case 6:
 		return add_long_uidl(r, 40) < 0 || add_long_uidl(r, 41) < 0 ? -1 : 0;
 	default:

@@ -44,9 +44,10 @@ static void every_statement_prepares_on_the_first_schema_brought_up_to_date(void
 	struct fault f;
 
 	(void)state;
-	assert_int_equal(
-		sqlite3_exec(catalog_handle(catalog),
-			"DROP INDEX maildrop_name; PRAGMA user_version = 1", NULL, NULL, NULL),
+	assert_int_equal(sqlite3_exec(catalog_handle(catalog),
+				 "DROP INDEX maildrop_name; DROP TABLE health; "
+				 "PRAGMA user_version = 1",
+				 NULL, NULL, NULL),
 		SQLITE_OK);
 	catalog = catalog_close(catalog);
 	(void)snprintf(path, sizeof path, "%s/catalog.db", folder);
@@ -83,6 +84,7 @@ static bool may_scan(enum catalog_statement which)
 		SQL_TOTALS,	    /* `status`: counts and sizes of all */
 		SQL_BY_PLACE,	    /* `verify`: all messages of a segment, in order of place */
 		SQL_NOT_LOCATED,    /* `verify`: all messages without a place */
+		SQL_ALL_HEALTH,	    /* `status`: the few accounts that are not well */
 		SQL_OPEN_SEGMENT,   /* from the newest, and stops at the first that is open */
 	};
 
