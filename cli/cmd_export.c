@@ -1,5 +1,5 @@
 #include "cli/command.h"
-#include "cli/export_folder.h"
+#include "cli/export_format.h"
 #include "cli/json.h"
 #include "cli/message_list.h"
 #include "cli/query.h"
@@ -11,7 +11,7 @@
 struct export
 {
 	struct run *run;
-	struct export_folder *folder;
+	struct export_target *to;
 	uint64_t messages, bytes; /* written by this run */
 	uint64_t present;	  /* written by an earlier one */
 	uint64_t damaged, failed;
@@ -20,7 +20,7 @@ struct export
 
 static void export_deinit(struct export *x)
 {
-	export_folder_closep(&x->folder);
+	export_target_closep(&x->to);
 }
 
 static void draw(struct export *x, const struct message *m)
@@ -42,7 +42,7 @@ static int export_one(struct export *x, const struct message *m, struct fault *f
 	int r = find_accounts(x->run->store, m, &accounts, f);
 
 	if (r == 0)
-		r = export_folder_add(x->folder, x->run->store, m, accounts, f);
+		r = x->to->format->add(x->to, x->run->store, m, accounts, f);
 	names_free(accounts);
 	if (r == EXPORT_PRESENT) {
 		x->present++;
@@ -118,7 +118,7 @@ static int finish(struct export *x, const char *path, int r, struct fault *f)
 	struct fault sync;
 	int status = r < 0 ? run_fail(x->run, f) : STATUS_DONE;
 
-	if (export_folder_finish(x->folder, &sync) < 0)
+	if (x->to->format->finish(x->to, r == 0 ? EXPORT_WHOLE : EXPORT_STOPPED, &sync) < 0)
 		status = run_fail(x->run, &sync);
 	print_summary(x, path);
 	if (r == 1)
@@ -130,41 +130,44 @@ static int finish(struct export *x, const char *path, int r, struct fault *f)
 	return x->damaged ? STATUS_DAMAGED : STATUS_DONE;
 }
 
-/* What the folder is an export of. */
-static int describe(
-	const struct run *run, const struct filter *filter, struct buffer *to, struct fault *f)
+/* Of what this is an export. */
+static int describe(const struct run *run, const struct export_format *format,
+	const struct filter *filter, struct buffer *to, struct fault *f)
 {
-	if (buffer_append_format(to, f, "popkeep export 1\narchive %s\n", store_id(run->store)) <
-			0 ||
+	if (buffer_append_format(to, f, "popkeep export 1\narchive %s\n%s", store_id(run->store),
+		    format->origin) < 0 ||
 		query_canonical(filter, to, f) < 0 || buffer_append_text(to, "\n", f) < 0)
 		return -1;
 	return buffer_text(to) ? 0 : fault_memory(f);
 }
 
-static int check_options(struct run *run)
+/* NULL: it was said why not. */
+static const struct export_format *chosen_format(struct run *run)
 {
-	const char *format = option_value(&run->arguments, "format");
+	const char *name = option_value(&run->arguments, "format");
 	const char *path = option_value(&run->arguments, "output");
+	const struct export_format *format = name ? export_format_named(name) : NULL;
 	char text[32];
 
-	if (!format || !path || !path[0])
-		return run_usage(run, "export needs --format eml and --output FOLDER");
-	if (strcmp(format, "eml") != 0)
-		return run_usage(run, "--format %s: only eml is known",
-			escape_text(slice_text(format), text, sizeof text));
-	return STATUS_DONE;
+	if (!name || !path || !path[0])
+		(void)run_usage(run, "export needs --format and --output");
+	else if (!format)
+		(void)run_usage(run, "--format %s: known are eml, mboxrd and maildir",
+			escape_text(slice_text(name), text, sizeof text));
+	return path && path[0] ? format : NULL;
 }
 
 static int export_run(struct run *run)
 {
 	struct export x CLEANUP(export_deinit) = {.run = run};
 	struct buffer origin CLEANUP(buffer_deinit) = buffer_make(4 * KIB);
+	const struct export_format *format = chosen_format(run);
 	const char *path = option_value(&run->arguments, "output");
 	uint64_t messages = 0, bytes;
 	struct query q;
 	struct fault f;
 
-	if (check_options(run) != STATUS_DONE)
+	if (!format)
 		return STATUS_USAGE;
 	if (query_read(&q, &run->arguments, run->out.utc, &f) < 0)
 		return run_usage(run, "%s", f.text);
@@ -174,10 +177,10 @@ static int export_run(struct run *run)
 		run_complain(run, "no message matches; nothing was written");
 		return STATUS_NOTHING;
 	}
-	if (describe(run, &q.filter, &origin, &f) < 0 ||
-		export_folder_open(path, buffer_text(&origin), &x.folder, &f) < 0)
+	if (describe(run, format, &q.filter, &origin, &f) < 0 ||
+		format->open(path, buffer_text(&origin), &x.to, &f) < 0)
 		return run_fail(run, &f);
-	if (export_folder_earlier(x.folder))
+	if (x.to->earlier)
 		run_note(run, "going on with an earlier export");
 	stop_catch_signals();
 	int r = export_all(&x, &q.filter, &f);
@@ -186,8 +189,8 @@ static int export_run(struct run *run)
 
 static const struct option_spec options[] = {
 	QUERY_OPTIONS,
-	{"format", 0, "FORMAT", "eml: a file for each message"},
-	{"output", 0, "FOLDER", "a new or empty folder, or one of the same export, which goes on"},
+	{"format", 0, "FORMAT", "eml: a file for each message; mboxrd: one file; maildir"},
+	{"output", 0, "PATH", "new, or an unfinished one of the same export, which goes on"},
 	{NULL, 0, NULL, NULL},
 };
 
@@ -197,8 +200,10 @@ const struct command command_export = {
 	.summary = "write messages as files, with a manifest",
 	.details = QUERY_DETAILS
 	"\n\n"
-	"Each message is a file of its exact bytes, checked against its digest; each has\n"
-	"a line in manifest.jsonl. No file is ever overwritten.",
+	"eml and maildir write a file for each message into a folder, of its exact bytes;\n"
+	"mboxrd writes all into one file, with LF at the end of lines. Each message is\n"
+	"checked against its digest and has a line in a manifest.jsonl, with which the\n"
+	"exact bytes can be had back from mboxrd too. No file is ever overwritten.",
 	.options = options,
 	.everyday = true,
 	.needs = NEEDS_ARCHIVE,

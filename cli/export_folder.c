@@ -1,104 +1,109 @@
-#include "cli/export_folder.h"
+/* The formats that write a file for each message into a folder: eml, and maildir. A file appears
+ * under its name when it is whole, checked and synced, never over another one; its line in the
+ * manifest follows. So after a crash, or Ctrl-C, the same export goes on:
+ *
+ *                     eml                 maildir
+ *   of which it is    .popkeep-export     .popkeep-export      written first
+ *   being written     .<64 hex>.part      tmp/<64 hex>.part    worth nothing after a crash
+ *   a whole message   <name>.eml          cur/<name>:2,S       without a line in the manifest
+ *                                                              its digest is compared
+ *   its lines         manifest.jsonl      manifest.jsonl       a torn last one is cut
+ *
+ * POP3 knows no flags. A message goes into cur/ and is marked as seen, so that a client does not
+ * announce the whole archive as new mail, and a server that serves the folder renames nothing.
+ */
+#include "cli/export_format.h"
 
 #include "archive/escape.h"
+#include "archive/file.h"
 #include "archive/limits.h"
-#include "cli/json.h"
 #include "cli/manifest.h"
+#include "cli/new_file.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <sys/stat.h>
 
 static const char ORIGIN_FILE[] = ".popkeep-export", MANIFEST[] = "manifest.jsonl";
 
-enum { DIGITS_LEAST = 12, DIGITS_STEP = 4, ORIGIN_MAX = 4096 };
+enum { DIGITS_STEP = 4, NAME_SIZE = 192 };
 
-struct export_folder {
+struct layout {
+	const struct export_format *format;
+	const char *const *folders; /* below the top */
+	const char *part, *whole;   /* what stands before their names */
+	size_t digits;		    /* of the digest at first, more where two begin alike */
+	void (*name)(const struct message *m, size_t digits, char ret[static NAME_SIZE]);
+};
+
+struct folder {
+	struct export_target target;
+	const struct layout *layout;
 	int folder;
 	char *path; /* escaped, for messages */
 	struct manifest *manifest;
-	size_t earlier;
 };
 
-static int folder_error(const struct export_folder *e, int error, const char *what, struct fault *f)
+static struct folder *folder_of(struct export_target *to)
+{
+	return (struct folder *)to;
+}
+
+static int folder_error(const struct folder *e, int error, const char *what, struct fault *f)
 {
 	return fault_errno(f, FAULT_SYSTEM, SCOPE_ARCHIVE, error, "cannot %s in %s", what, e->path);
 }
 
+/* "2026-11-21_0123456789ab.eml": the day of archiving in UTC; safe on every file system. */
+static void eml_name(const struct message *m, size_t digits, char ret[static NAME_SIZE])
+{
+	char hex[DIGEST_HEX + 1], day[MOMENT_TEXT];
+
+	digest_hex(&m->digest, hex);
+	moment_format(m->archived, day);
+	(void)snprintf(ret, NAME_SIZE, "%.10s_%.*s.eml", day, (int)digits, hex);
+}
+
+/* "1795293296.0123456789abcdef0123.popkeep,S=1234:2,S": time, what makes it unique, in place of the
+ * host the program, so that the same export finds it on another one. */
+static void maildir_name(const struct message *m, size_t digits, char ret[static NAME_SIZE])
+{
+	char hex[DIGEST_HEX + 1];
+
+	digest_hex(&m->digest, hex);
+	(void)snprintf(ret, NAME_SIZE, "cur/%" PRId64 ".%.*s.popkeep,S=%" PRIu64 ":2,S",
+		m->archived > 0 ? m->archived / 1000 : 0, (int)digits, hex, m->size_bytes);
+}
+
+static const char *const NO_FOLDERS[] = {NULL}, *const MAILDIR_FOLDERS[] = {
+							"cur", "new", "tmp", NULL};
+static const struct layout EML = {&export_eml, NO_FOLDERS, ".", "", 12, eml_name},
+			   MAILDIR = {&export_maildir, MAILDIR_FOLDERS, "tmp/", "cur/", 20,
+				   maildir_name};
+
 /* ---- Opening -------------------------------------------------------------------------------- */
 
-/* 1 when there is nothing in it. */
-static int folder_is_empty(const struct export_folder *e, bool *ret, struct fault *f)
+static int folder_is_empty(const struct folder *e, bool *ret, struct fault *f)
 {
-	int fd = openat(e->folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	DIR *dir CLEANUP(dir_closep) = folder_read(e->folder);
 	struct dirent *entry;
 
-	if (!dir) {
-		int error = errno;
-
-		if (fd >= 0)
-			(void)close(fd);
-		return folder_error(e, error, "list what is", f);
-	}
+	if (!dir)
+		return folder_error(e, errno, "list what is", f);
 	*ret = true;
 	while ((entry = readdir(dir))) {
 		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
 			*ret = false;
 	}
-	(void)closedir(dir);
 	return 0;
 }
 
-static int write_all(int fd, struct slice bytes)
-{
-	while (bytes.len > 0) {
-		ssize_t n = write(fd, bytes.data, bytes.len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -1;
-		bytes = slice_of(bytes.data + n, bytes.len - (size_t)n);
-	}
-	return 0;
-}
-
-static int write_origin(const struct export_folder *e, const char *origin, struct fault *f)
-{
-	int fd CLEANUP(fd_closep) =
-		openat(e->folder, ORIGIN_FILE, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-
-	if (fd < 0 || write_all(fd, slice_text(origin)) < 0 || fsync(fd) < 0 ||
-		fsync(e->folder) < 0)
-		return folder_error(e, errno, "write .popkeep-export", f);
-	return 0;
-}
-
-/* The folder says itself of which export it is; 1 when it says nothing. */
-static int check_origin(const struct export_folder *e, const char *origin, struct fault *f)
-{
-	int fd CLEANUP(fd_closep) = openat(e->folder, ORIGIN_FILE, O_RDONLY | O_CLOEXEC);
-	char there[ORIGIN_MAX + 1];
-
-	if (fd < 0 && errno == ENOENT)
-		return 1;
-	ssize_t n = fd < 0 ? -1 : read(fd, there, ORIGIN_MAX);
-	if (n < 0)
-		return folder_error(e, errno, "read .popkeep-export", f);
-	if ((size_t)n == strlen(origin) && memcmp(there, origin, (size_t)n) == 0)
-		return 0;
-	return fault_set(f, FAULT_USAGE, SCOPE_ARCHIVE, 0,
-		"%s holds another export (of another archive or query); name a new or empty folder",
-		e->path);
-}
-
-static int claim(const struct export_folder *e, const char *origin, struct fault *f)
+static int claim(const struct folder *e, const char *origin, struct fault *f)
 {
 	bool empty = false;
-	int r = check_origin(e, origin, f);
+	int r = export_origin_check(e->folder, ORIGIN_FILE, origin, e->path, f);
 
 	if (r <= 0)
 		return r;
@@ -108,10 +113,10 @@ static int claim(const struct export_folder *e, const char *origin, struct fault
 		return fault_set(f, FAULT_USAGE, SCOPE_ARCHIVE, 0,
 			"%s is not empty and no earlier export; name a new or empty folder",
 			e->path);
-	return write_origin(e, origin, f);
+	return export_origin_write(e->folder, ORIGIN_FILE, origin, e->path, f);
 }
 
-static int open_folder(struct export_folder *e, const char *path, struct fault *f)
+static int open_top(struct folder *e, const char *path, struct fault *f)
 {
 	char text[512];
 
@@ -128,57 +133,61 @@ static int open_folder(struct export_folder *e, const char *path, struct fault *
 	return 0;
 }
 
-int export_folder_open(
-	const char *path, const char *origin, struct export_folder **ret, struct fault *f)
+static int make_folders(const struct folder *e, struct fault *f)
 {
-	struct export_folder *e CLEANUP(export_folder_closep) = calloc(1, sizeof *e);
-
-	if (!e)
-		return fault_memory(f);
-	e->folder = -1;
-	if (open_folder(e, path, f) < 0 || claim(e, origin, f) < 0)
-		return -1;
-	if (manifest_open(e->folder, MANIFEST, &e->manifest, f) < 0)
-		return fault_prefix(f, "%s", e->path);
-	e->earlier = manifest_count(e->manifest);
-	*ret = TAKE(e);
+	for (const char *const *name = e->layout->folders; *name; name++) {
+		if (mkdirat(e->folder, *name, 0700) < 0 && errno != EEXIST)
+			return folder_error(e, errno, "make a folder", f);
+	}
 	return 0;
 }
 
-struct export_folder *export_folder_close(struct export_folder *e)
+static void folder_close(struct export_target *to)
 {
-	if (!e)
-		return NULL;
+	struct folder *e = folder_of(to);
+
 	manifest_close(e->manifest);
 	fd_closep(&e->folder);
 	free(e->path);
 	free(e);
-	return NULL;
 }
 
-void export_folder_closep(struct export_folder **e)
+static int folder_open(const struct layout *layout, const char *path, const char *origin,
+	struct export_target **ret, struct fault *f)
 {
-	*e = export_folder_close(*e);
+	struct folder *e = calloc(1, sizeof *e);
+	struct export_target *owned CLEANUP(export_target_closep) = e ? &e->target : NULL;
+
+	if (!e)
+		return fault_memory(f);
+	e->target.format = layout->format;
+	e->layout = layout;
+	e->folder = -1;
+	if (open_top(e, path, f) < 0 || claim(e, origin, f) < 0 || make_folders(e, f) < 0)
+		return -1;
+	if (manifest_open(e->folder, MANIFEST, layout->whole, &e->manifest, f) < 0)
+		return fault_prefix(f, "%s", e->path);
+	e->target.earlier = manifest_count(e->manifest);
+	*ret = TAKE(owned);
+	return 0;
 }
 
-size_t export_folder_earlier(const struct export_folder *e)
+static int eml_open(
+	const char *path, const char *origin, struct export_target **ret, struct fault *f)
 {
-	return e->earlier;
+	return folder_open(&EML, path, origin, ret, f);
+}
+
+static int maildir_open(
+	const char *path, const char *origin, struct export_target **ret, struct fault *f)
+{
+	return folder_open(&MAILDIR, path, origin, ret, f);
 }
 
 /* ---- One message ----------------------------------------------------------------------------- */
 
-void export_file_name(const struct message *m, size_t digits, char ret[static EXPORT_NAME])
-{
-	char hex[DIGEST_HEX + 1], day[MOMENT_TEXT];
-
-	digest_hex(&m->digest, hex);
-	moment_format(m->archived, day);
-	(void)snprintf(ret, EXPORT_NAME, "%.10s_%.*s.eml", day, (int)digits, hex);
-}
-
 struct file_sink {
-	const struct export_folder *folder;
+	const struct folder *folder;
 	int fd;
 };
 
@@ -186,11 +195,20 @@ static int to_file(void *context, struct slice bytes, struct fault *f)
 {
 	const struct file_sink *to = (const struct file_sink *)context;
 
-	return write_all(to->fd, bytes) < 0 ? folder_error(to->folder, errno, "write", f) : 0;
+	return new_file_append(to->fd, bytes) < 0 ? folder_error(to->folder, errno, "write", f) : 0;
+}
+
+/* Mail programs show a file's time as when the message came. */
+static int set_time(int fd, const struct message *m)
+{
+	const struct timespec t = {
+		.tv_sec = m->archived / 1000, .tv_nsec = m->archived % 1000 * 1000000};
+
+	return m->archived > 0 ? futimens(fd, (const struct timespec[]){t, t}) : 0;
 }
 
 /* Whole, checked and synced, under its temporary name. */
-static int write_part(const struct export_folder *e, struct store *s, const struct message *m,
+static int write_part(const struct folder *e, struct store *s, const struct message *m,
 	const char *part, struct fault *f)
 {
 	int fd CLEANUP(fd_closep) = openat(
@@ -203,12 +221,11 @@ static int write_part(const struct export_folder *e, struct store *s, const stru
 		(void)unlinkat(e->folder, part, 0);
 		return -1;
 	}
-	return fsync(fd) < 0 ? folder_error(e, errno, "sync", f) : 0;
+	return set_time(fd, m) < 0 || fsync(fd) < 0 ? folder_error(e, errno, "sync", f) : 0;
 }
 
 /* Is that file this message, written by a run that ended before its line? */
-static bool file_is_message(
-	const struct export_folder *e, const char *name, const struct message *m)
+static bool file_is_message(const struct folder *e, const char *name, const struct message *m)
 {
 	int fd CLEANUP(fd_closep) = openat(e->folder, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	struct hasher *h CLEANUP(hasher_freep) = NULL;
@@ -225,25 +242,13 @@ static bool file_is_message(
 	return n == 0 && digest_compare(&digest, &m->digest) == 0;
 }
 
-/* Never over another file: renameat2(), or link() where the file system does not have that. */
-static int rename_new(int folder, const char *from, const char *to)
-{
-	if (renameat2(folder, from, folder, to, RENAME_NOREPLACE) == 0)
-		return 0;
-	if (errno != EINVAL && errno != ENOSYS)
-		return -1;
-	if (linkat(folder, from, folder, to, 0) < 0)
-		return -1;
-	return unlinkat(folder, from, 0);
-}
-
 /* Gives the part its name, with more digits where a shorter one is taken by another message. */
-static int name_part(const struct export_folder *e, const struct message *m, const char *part,
-	char name[static EXPORT_NAME], struct fault *f)
+static int name_part(const struct folder *e, const struct message *m, const char *part,
+	char name[static NAME_SIZE], struct fault *f)
 {
-	for (size_t digits = DIGITS_LEAST; digits <= DIGEST_HEX; digits += DIGITS_STEP) {
-		export_file_name(m, digits, name);
-		if (rename_new(e->folder, part, name) == 0)
+	for (size_t digits = e->layout->digits; digits <= DIGEST_HEX; digits += DIGITS_STEP) {
+		e->layout->name(m, digits, name);
+		if (new_file_rename(e->folder, part, name) == 0)
 			return 0;
 		if (errno != EEXIST)
 			return folder_error(e, errno, "rename", f);
@@ -256,27 +261,20 @@ static int name_part(const struct export_folder *e, const struct message *m, con
 		"%s/%s is in the way: it is not the message that belongs there", e->path, name);
 }
 
-static int add_line(struct export_folder *e, const struct message *m, const char *name,
+static int add_line(struct folder *e, const struct message *m, const char *name,
 	char *const *accounts, struct fault *f)
 {
-	char hex[DIGEST_HEX + 1];
 	struct json_line line;
 
-	digest_hex(&m->digest, hex);
-	json_line_begin(&line, "file");
-	json_add_text(&line, "file", name);
-	json_add_text(&line, "digest", hex);
-	json_add_count(&line, "size", m->size_bytes);
-	json_add_texts(&line, "accounts", accounts);
-	json_add_moment(&line, "archived", m->archived);
+	manifest_line(&line, name, m, accounts);
 	char *text CLEANUP(freep) = json_line_text(&line);
 	if (!text)
 		return fault_memory(f);
-	return manifest_add(e->manifest, text, f);
+	return manifest_add(e->manifest, slice_text(text), f);
 }
 
 /* In the manifest, and still there with its size. */
-static bool is_present(const struct export_folder *e, const struct message *m)
+static bool is_present(const struct folder *e, const struct message *m)
 {
 	const char *name = manifest_find(e->manifest, &m->digest);
 	struct stat st;
@@ -285,23 +283,57 @@ static bool is_present(const struct export_folder *e, const struct message *m)
 	       S_ISREG(st.st_mode) && (uint64_t)st.st_size == m->size_bytes;
 }
 
-int export_folder_add(struct export_folder *e, struct store *s, const struct message *m,
+static int folder_add(struct export_target *to, struct store *s, const struct message *m,
 	char *const *accounts, struct fault *f)
 {
-	char part[DIGEST_HEX + 8], hex[DIGEST_HEX + 1], name[EXPORT_NAME];
+	struct folder *e = folder_of(to);
+	char part[DIGEST_HEX + 16], hex[DIGEST_HEX + 1], name[NAME_SIZE];
 
 	if (is_present(e, m))
 		return EXPORT_PRESENT;
 	digest_hex(&m->digest, hex);
-	(void)snprintf(part, sizeof part, ".%s.part", hex);
+	(void)snprintf(part, sizeof part, "%s%s.part", e->layout->part, hex);
 	if (write_part(e, s, m, part, f) < 0 || name_part(e, m, part, name, f) < 0)
 		return -1;
 	return add_line(e, m, name, accounts, f);
 }
 
-int export_folder_finish(struct export_folder *e, struct fault *f)
+static int sync_folder(const struct folder *e, const char *name, struct fault *f)
 {
+	int fd CLEANUP(fd_closep) = openat(e->folder, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	return fd < 0 || fsync(fd) < 0 ? folder_error(e, errno, "sync", f) : 0;
+}
+
+/* Every message has its name already: there is nothing left to do for EXPORT_WHOLE. */
+static int folder_finish(struct export_target *to, enum export_end end, struct fault *f)
+{
+	struct folder *e = folder_of(to);
+
+	(void)end;
 	if (manifest_sync(e->manifest, f) < 0)
 		return fault_prefix(f, "%s", e->path);
-	return fsync(e->folder) < 0 ? folder_error(e, errno, "sync", f) : 0;
+	for (const char *const *name = e->layout->folders; *name; name++) {
+		if (sync_folder(e, *name, f) < 0)
+			return -1;
+	}
+	return sync_folder(e, ".", f);
 }
+
+const struct export_format export_eml = {
+	.name = "eml",
+	.origin = "",
+	.open = eml_open,
+	.add = folder_add,
+	.finish = folder_finish,
+	.close = folder_close,
+};
+
+const struct export_format export_maildir = {
+	.name = "maildir",
+	.origin = "format maildir\n",
+	.open = maildir_open,
+	.add = folder_add,
+	.finish = folder_finish,
+	.close = folder_close,
+};

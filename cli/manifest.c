@@ -1,10 +1,10 @@
 #include "cli/manifest.h"
 
-#include "archive/limits.h"
+#include "archive/escape.h"
+#include "cli/new_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <sys/stat.h>
 
@@ -17,15 +17,23 @@ struct entry {
 
 struct manifest {
 	int fd;
+	char name[128];	    /* escaped, for messages */
+	const char *within; /* only while the lines of earlier runs are read */
+	uint64_t end;
 	struct entry *entries; /* of earlier runs, ascending by digest once all are read */
 	size_t n, size;
 };
 
-static int bad_line(size_t number, struct fault *f)
+static int bad_line(const struct manifest *m, size_t number, struct fault *f)
 {
 	return fault_set(f, FAULT_USAGE, SCOPE_ARCHIVE, 0,
-		"manifest.jsonl, line %zu: not a line of an export; export into a new folder",
+		"%s, line %zu: not a line of this export; name a new place to export to", m->name,
 		number);
+}
+
+static int file_error(const struct manifest *m, const char *what, struct fault *f)
+{
+	return fault_errno(f, FAULT_SYSTEM, SCOPE_ARCHIVE, errno, "cannot %s %s", what, m->name);
 }
 
 static int remember(struct manifest *m, const struct digest *d, const char *file, struct fault *f)
@@ -51,6 +59,27 @@ static void json_freep(json_t **j)
 	json_decref(*j);
 }
 
+/* A name with another folder in it was never written by us. */
+static bool name_is_ours(const struct manifest *m, const char *file)
+{
+	size_t len = strlen(m->within);
+
+	return strncmp(file, m->within, len) == 0 && file[len] && !strchr(file + len, '/');
+}
+
+/* Where offset and length say that it ends; 0 when they stand in no line of ours. */
+static uint64_t end_of(const json_t *object)
+{
+	json_int_t offset = json_integer_value(json_object_get(object, "offset"));
+	json_int_t length = json_integer_value(json_object_get(object, "length"));
+	uint64_t end;
+
+	if (offset < 0 || length < 0 ||
+		__builtin_add_overflow((uint64_t)offset, (uint64_t)length, &end))
+		return 0;
+	return end;
+}
+
 static int read_line(
 	struct manifest *m, const char *line, size_t len, size_t number, struct fault *f)
 {
@@ -59,9 +88,10 @@ static int read_line(
 	const char *hex = json_string_value(json_object_get(object, "digest"));
 	struct digest d;
 
-	/* A name with a folder in it was never written by us. */
-	if (!file || !hex || strchr(file, '/') || digest_parse(slice_text(hex), &d) != 0)
-		return bad_line(number, f);
+	if (!file || !hex || !name_is_ours(m, file) || digest_parse(slice_text(hex), &d) != 0)
+		return bad_line(m, number, f);
+	if (end_of(object) > m->end)
+		m->end = end_of(object);
 	return remember(m, &d, file, f);
 }
 
@@ -77,14 +107,13 @@ static int read_lines(struct manifest *m, FILE *in, off_t *ret_end, struct fault
 		if (line[len - 1] != '\n')
 			break;
 		if (len > LINE_MAX_BYTES)
-			return bad_line(number + 1, f);
+			return bad_line(m, number + 1, f);
 		if (read_line(m, line, (size_t)len, ++number, f) < 0)
 			return -1;
 		*ret_end += len;
 	}
 	if (ferror(in))
-		return fault_errno(
-			f, FAULT_SYSTEM, SCOPE_ARCHIVE, errno, "cannot read manifest.jsonl");
+		return file_error(m, "read", f);
 	return 0;
 }
 
@@ -118,23 +147,31 @@ static int read_earlier(struct manifest *m, struct fault *f)
 	if (m->n)
 		qsort(m->entries, m->n, sizeof *m->entries, by_digest);
 	if (ftruncate(m->fd, end) < 0 || lseek(m->fd, end, SEEK_SET) < 0)
-		return fault_errno(
-			f, FAULT_SYSTEM, SCOPE_ARCHIVE, errno, "cannot write manifest.jsonl");
+		return file_error(m, "write", f);
 	return 0;
 }
 
-int manifest_open(int folder, const char *name, struct manifest **ret, struct fault *f)
+static void manifest_closep(struct manifest **m)
+{
+	manifest_close(*m);
+	*m = NULL;
+}
+
+int manifest_open(
+	int folder, const char *name, const char *within, struct manifest **ret, struct fault *f)
 {
 	struct manifest *m CLEANUP(manifest_closep) = calloc(1, sizeof *m);
 
 	if (!m)
 		return fault_memory(f);
+	(void)escape_text(slice_text(name), m->name, sizeof m->name);
+	m->within = within;
 	m->fd = openat(folder, name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (m->fd < 0)
-		return fault_errno(
-			f, FAULT_SYSTEM, SCOPE_ARCHIVE, errno, "cannot open manifest.jsonl");
+		return file_error(m, "open", f);
 	if (read_earlier(m, f) < 0)
 		return -1;
+	m->within = NULL;
 	*ret = TAKE(m);
 	return 0;
 }
@@ -148,12 +185,6 @@ void manifest_close(struct manifest *m)
 	free(m->entries);
 	fd_closep(&m->fd);
 	free(m);
-}
-
-void manifest_closep(struct manifest **m)
-{
-	manifest_close(*m);
-	*m = NULL;
 }
 
 size_t manifest_count(const struct manifest *m)
@@ -170,28 +201,32 @@ const char *manifest_find(const struct manifest *m, const struct digest *d)
 	return found ? found->file : NULL;
 }
 
-int manifest_add(struct manifest *m, const char *line, struct fault *f)
+uint64_t manifest_end(const struct manifest *m)
 {
-	size_t len = strlen(line);
+	return m->end;
+}
 
-	/* One write for a line: what a crash leaves of it is a beginning. */
-	while (len > 0) {
-		ssize_t n = write(m->fd, line, len);
+void manifest_line(
+	struct json_line *line, const char *file, const struct message *m, char *const *accounts)
+{
+	char hex[DIGEST_HEX + 1];
 
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return fault_errno(f, FAULT_SYSTEM, SCOPE_ARCHIVE, errno,
-				"cannot write manifest.jsonl");
-		line += n;
-		len -= (size_t)n;
-	}
-	return 0;
+	digest_hex(&m->digest, hex);
+	json_line_begin(line, "file");
+	json_add_bytes(line, "file", slice_text(file));
+	json_add_text(line, "digest", hex);
+	json_add_count(line, "size", m->size_bytes);
+	json_add_texts(line, "accounts", accounts);
+	json_add_moment(line, "archived", m->archived);
+}
+
+/* In one write: what a crash leaves of it is a beginning. */
+int manifest_add(struct manifest *m, struct slice lines, struct fault *f)
+{
+	return new_file_append(m->fd, lines) < 0 ? file_error(m, "write", f) : 0;
 }
 
 int manifest_sync(struct manifest *m, struct fault *f)
 {
-	return fsync(m->fd) < 0 ? fault_errno(f, FAULT_SYSTEM, SCOPE_ARCHIVE, errno,
-					  "cannot sync manifest.jsonl")
-				: 0;
+	return fsync(m->fd) < 0 ? file_error(m, "sync", f) : 0;
 }

@@ -1,0 +1,290 @@
+"""Export as mboxrd and as maildir: what other programs read from it, the way back to the exact bytes,
+and how it goes on after whatever ended it. (test_commands.py has eml.)"""
+import collections
+import hashlib
+import json
+import mailbox
+import os
+import re
+import resource
+import shutil
+import signal
+
+import client
+import dovecot
+import fixture
+import mailgen
+import popkeep
+import tap
+from popkeep import DAMAGED, FAILED, USAGE
+from tap import case, check, equal
+
+HEAD = b'Return-Path: <anna@example.com>\r\nSubject: x\r\n\r\n'
+ODD = [
+    HEAD + b'From here\r\n>From there\r\n>>>From x\r\n From y\r\nFrom: z\r\nFrom\r\n',
+    b'From the first line on\r\n\r\nFrom \r\n\r\n\r\n',
+    b'Subject: bare LF\r\n\r\none\ntwo\r\nFrom three\nFrom four\r\n',
+    b'Subject: bare CR\r\n\r\none\rtwo\r\r\nFrom\rthree\r\n\r\r\r\n',
+    b'Subject: NUL\r\n\r\n\0\0From \r\n\0\r\n',
+    b'Subject: long\r\n\r\n' + b'>' * 70000 + b'From x\r\n' + b'x' * 200000 + b'\r\n',
+    b'\r\n',
+]
+MAIL = mailgen.mailbox('export', 40) + ODD
+ASCTIME = re.compile(rb'From (\S+) [A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \d{4}\n')
+
+
+def archive(folder):
+    return fixture.fetched_archive(folder, MAIL)
+
+
+def lines_of(manifest):
+    return [json.loads(line) for line in manifest.read_text().splitlines()]
+
+
+def back(mbox, entry):
+    """The way from mboxrd back to the message, as the manual tells it."""
+    data = mbox[entry['offset']:entry['offset'] + entry['length']]
+    head, data = data.split(b'\n', 1)
+    check(ASCTIME.fullmatch(head + b'\n'), head)
+    check(data.endswith(b'\n'), 'the empty line')
+    data = re.sub(rb'^>(>*From )', rb'\1', data[:-1], flags=re.MULTILINE)
+    if entry['line_ends'] == 'crlf':
+        data = data.replace(b'\n', b'\r\n')
+    return data[:entry['size']]
+
+
+def check_mbox(path, mail):
+    data, entries = path.read_bytes(), lines_of(path.with_name(path.name + '.manifest.jsonl'))
+    equal(sorted(back(data, e) for e in entries), sorted(mail), 'messages by the manifest')
+    for e in entries:
+        equal(hashlib.sha256(back(data, e)).hexdigest(), e['digest'], 'digest')
+        equal((e['file'], e['accounts']), (path.name, ['anna']), 'file and accounts')
+    at = 0
+    for e in entries:
+        equal(e['offset'], at, 'offset')
+        at += e['length']
+    equal(at, len(data), 'the whole file is told of')
+    equal(sorted(p.name for p in path.parent.iterdir() if path.name in p.name),
+          [path.name, path.name + '.manifest.jsonl'], 'files')
+    # A reader that knows no manifest: a message begins after an empty line, or at the beginning.
+    begins = [m.start() for m in re.finditer(rb'(?:\A|(?<=\n\n))From ', data)]
+    equal(begins, [e['offset'] for e in entries], 'where a plain reader sees messages begin')
+
+
+def check_maildir(path, mail):
+    entries = lines_of(path / 'manifest.jsonl')
+    for e in entries:
+        check(re.fullmatch(r'cur/\d+\.[0-9a-f]{20}\.popkeep,S=\d+:2,S', e['file']), e)
+        data = (path / e['file']).read_bytes()
+        equal((hashlib.sha256(data).hexdigest(), len(data)), (e['digest'], e['size']), 'file')
+        check(f",S={e['size']}:" in e['file'], e)
+    equal(sorted(e['digest'] for e in entries),
+          sorted(hashlib.sha256(m).hexdigest() for m in mail), 'digests')
+    equal(sorted(p.name for p in (path / 'cur').iterdir()),
+          sorted(e['file'][4:] for e in entries), 'files')
+    equal(list((path / 'tmp').iterdir()) + list((path / 'new').iterdir()), [], 'new and tmp')
+
+
+# ---- What is in it ---------------------------------------------------------------------------
+
+@case
+def mboxrd_can_be_turned_back_into_the_exact_bytes(folder):
+    keep, out = archive(folder), folder / 'all.mbox'
+    result = keep.json('export', '--format', 'mboxrd', '--output', out)
+    equal(result.summary['messages'], len(MAIL), 'messages')
+    check_mbox(out, MAIL)
+    equal(out.stat().st_mode & 0o777, 0o600, 'mode')
+    senders = collections.Counter(ASCTIME.findall(out.read_bytes()))
+    check(senders[b'anna@example.com'] == 1 and senders[b'MAILER-DAEMON'] > 1, senders)
+
+
+@case
+def pythons_mailbox_reads_mboxrd(folder):
+    keep, out = archive(folder), folder / 'all.mbox'
+    keep.run('export', '--format', 'mboxrd', '--output', out)
+    box = mailbox.mbox(out, create=False)
+    found = sorted(box.get_bytes(k) for k in box.keys())
+    quoted = [re.sub(rb'^(>*From )', rb'>\1', m, flags=re.MULTILINE) for m in MAIL]
+    wanted = sorted(m if re.search(rb'(?<!\r)\n', m) else m.replace(b'\r\n', b'\n')
+                    for m in quoted)
+    equal(found, wanted, 'messages')
+
+
+@case
+def pythons_mailbox_reads_a_maildir(folder):
+    keep, out = archive(folder), folder / 'box'
+    result = keep.json('export', '--format', 'maildir', '--output', out)
+    equal(result.summary['messages'], len(MAIL), 'messages')
+    check_maildir(out, MAIL)
+    box = mailbox.Maildir(out, create=False)
+    equal(sorted(box.get_bytes(k) for k in box.keys()), sorted(MAIL), 'messages')
+    check(all('S' in m.get_flags() for m in box), 'marked as seen')
+
+
+@case
+def dovecot_serves_an_exported_maildir(folder):
+    mail = fixture.for_dovecot(mailgen.mailbox('served', 60, size=3000))
+    with fixture.a_dovecot(folder, {'anna': mail, 'moved': []}) as server:
+        keep = popkeep.Popkeep(folder)
+        keep.account('anna', server.plain)
+        keep.fetch()
+        box = server.base / 'mail' / 'moved'
+        shutil.rmtree(box)
+        command = ('export', '--format', 'maildir', '--output', box)
+        keep.run(*command)
+        server.own(box)
+        served = client.fetch_all(server.plain, 'moved', 'secret')
+        equal(sorted(data for _, data in served), sorted(mail), 'what Dovecot serves')
+        equal(keep.json(*command).summary['present'], len(mail), 'still there after Dovecot')
+        equal([uidl for uidl, _ in client.fetch_all(server.plain, 'moved', 'secret')],
+              [uidl for uidl, _ in served], 'UIDLs')
+
+
+@case
+def a_query_chooses_and_an_empty_choice_writes_nothing(folder):
+    keep = archive(folder)
+    small = [m for m in MAIL if len(m) < 1000]
+    keep.run('export', 'size:<1000', '--format', 'mboxrd', '--output', folder / 'small')
+    check_mbox(folder / 'small', small)
+    keep.run('export', 'size:<1', '--format', 'mboxrd', '--output', folder / 'no',
+             code=popkeep.NOTHING)
+    equal([p for p in folder.iterdir() if 'no' in p.name], [], 'files')
+
+
+# ---- What is there already -------------------------------------------------------------------
+
+@case
+def an_mbox_is_never_written_over(folder):
+    keep, out = archive(folder), folder / 'all.mbox'
+    command = ('export', '--format', 'mboxrd', '--output', out)
+    out.write_text('mine')
+    keep.run(*command, code=USAGE)
+    equal(out.read_text(), 'mine', 'the file')
+    out.unlink()
+    out.symlink_to('elsewhere')
+    keep.run(*command, code=USAGE)
+    out.unlink()
+    manifest = folder / 'all.mbox.manifest.jsonl'
+    manifest.write_text('mine')
+    keep.run(*command, code=USAGE)
+    equal(manifest.read_text(), 'mine', 'the manifest')
+    equal([p.name for p in folder.iterdir() if 'mbox' in p.name], [manifest.name], 'files')
+    for name in (folder, f'{folder}/', f'{folder}/..', folder / 'no' / 'folder'):
+        keep.run('export', '--format', 'mboxrd', '--output', name, code=(USAGE, FAILED))
+
+
+@case
+def an_export_of_another_kind_is_left_alone(folder):
+    keep, out = archive(folder), folder / 'out'
+    keep.run('export', '--format', 'maildir', '--output', out)
+    keep.run('export', '--format', 'eml', '--output', out, code=USAGE)
+    keep.run('export', 'size:>10', '--format', 'maildir', '--output', out, code=USAGE)
+    check_maildir(out, MAIL)
+    keep.run('export', '--format', 'mbox', '--output', folder / 'x', code=USAGE)
+
+
+# ---- Interruptions ---------------------------------------------------------------------------
+
+def killed_again_and_again(keep, how, command):
+    """Until it comes to an end; how often that took a signal."""
+    for number in range(200):
+        process = keep.start(*command)
+        try:
+            process.wait(0.004 * number)
+        except Exception:
+            process.send_signal(how)
+        process.communicate()
+        # Where the signal came after the last rename, an mbox is refused because it is there.
+        if process.returncode in (0, USAGE):
+            return number
+    raise AssertionError('no end')
+
+
+@case
+def a_killed_export_to_mboxrd_goes_on(folder):
+    keep, out = archive(folder), folder / 'all.mbox'
+    for how in (signal.SIGKILL, signal.SIGINT):
+        check(killed_again_and_again(
+            keep, how, ('export', '--format', 'mboxrd', '--output', out)) > 0, 'was killed')
+        check_mbox(out, MAIL)
+        for path in (out, folder / 'all.mbox.manifest.jsonl'):
+            path.unlink()
+
+
+@case
+def a_killed_export_to_a_maildir_goes_on(folder):
+    keep = archive(folder)
+    for how in (signal.SIGKILL, signal.SIGINT):
+        out = folder / how.name
+        check(killed_again_and_again(
+            keep, how, ('export', '--format', 'maildir', '--output', out)) > 0, 'was killed')
+        check_maildir(out, MAIL)
+
+
+def with_small_files(keep, size, *command, **options):
+    """No file can grow beyond size: what a full disk looks like."""
+    def limit():
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+    return keep.json(*command, preexec_fn=limit, restore_signals=False, **options)
+
+
+@case
+def a_full_disk_is_told_and_the_export_goes_on_later(folder):
+    keep = archive(folder)
+    for name, size in (('mboxrd', 100_000), ('maildir', 50_000)):
+        out = folder / name
+        command = ('export', '--format', name, '--output', out)
+        failed = with_small_files(keep, size, *command, code=FAILED)
+        check('cannot write' in failed.err and name in failed.err, failed)
+        check(name == 'maildir' or not out.exists(), 'no file that is not whole')
+        done = keep.json(*command)
+        check(done.summary['present'] > 0, 'it went on')
+        (check_mbox if name == 'mboxrd' else check_maildir)(out, MAIL)
+
+
+@case
+def an_unfinished_mbox_that_was_cut_or_torn_is_noticed(folder):
+    keep, out = archive(folder), folder / 'all.mbox'
+    command = ('export', '--format', 'mboxrd', '--output', out)
+    with_small_files(keep, 100_000, *command, code=FAILED)
+    part, manifest = folder / '.all.mbox.part', folder / 'all.mbox.manifest.jsonl'
+    keep.run('export', 'size:>10', *command[1:], code=USAGE)
+    whole = part.read_bytes()
+    part.write_bytes(whole[:lines_of(manifest)[-1]['offset']])
+    keep.run(*command, code=USAGE)
+    part.write_bytes(whole + b'From nobody\ntorn')
+    with manifest.open('ab') as f:
+        f.write(b'{"type":"file","file":"all')
+    keep.run(*command)
+    check_mbox(out, MAIL)
+
+
+@case
+def two_exports_to_one_mbox_do_not_mix(folder):
+    keep, out = archive(folder), folder / 'all.mbox'
+    command = ('export', '--format', 'mboxrd', '--output', out)
+    both = [keep.start(*command) for _ in range(2)]
+    codes = sorted(keep.finish(p).code for p in both)
+    check(codes[0] == 0 and codes[1] in (0, USAGE, popkeep.BUSY, FAILED), codes)
+    check_mbox(out, MAIL)
+
+
+@case
+def a_damaged_message_is_named_and_the_others_are_written(folder):
+    keep = archive(folder)
+    segment = next((keep.archive / 'segments').iterdir())
+    segment.chmod(0o600)
+    data = bytearray(segment.read_bytes())
+    data[len(data) // 2] ^= 0x40
+    segment.write_bytes(data)
+    hit = {o['digest'] for o in keep.verify(code=DAMAGED).of_type('damage') if 'digest' in o}
+    whole = [m for m in MAIL if hashlib.sha256(m).hexdigest() not in hit]
+    for name, look in (('mboxrd', check_mbox), ('maildir', check_maildir)):
+        result = keep.json('export', '--format', name, '--output', folder / name, code=DAMAGED)
+        equal(result.summary['damaged'], len(hit), 'damaged')
+        look(folder / name, whole)
+
+
+if __name__ == '__main__':
+    tap.main()
