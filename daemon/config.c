@@ -10,6 +10,13 @@
 
 static const char SYSTEM_PATH[] = "/etc/popkeep/popkeep.conf";
 
+static void free_texts(char **texts, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		free(texts[i]);
+	free(texts);
+}
+
 struct config *config_free(struct config *c)
 {
 	if (!c)
@@ -21,6 +28,11 @@ struct config *config_free(struct config *c)
 	free(c->path);
 	free(c->archive);
 	free(c->cache_dir);
+	free(c->alert_command);
+	free(c->metrics_file);
+	free(c->runtime_dir);
+	free_texts(c->files, c->files_n);
+	free_texts(c->folders, c->folders_n);
 	free(c);
 	return NULL;
 }
@@ -209,6 +221,8 @@ int config_load(const char *path, struct config **ret, struct fault *f)
 	p.config->path = strdup(path);
 	if (!p.config->path)
 		return fault_memory(f);
+	p.config->files = TAKE(p.files);
+	p.config->files_n = TAKE(p.files_n);
 	*ret = TAKE(p.config);
 	return 0;
 }

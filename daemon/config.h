@@ -15,6 +15,9 @@ struct config {
 	char *path;	 /* of the file that was loaded */
 	char *archive;	 /* absolute or relative to the working directory; NULL: not configured */
 	char *cache_dir; /* likewise */
+	char *alert_command; /* run by /bin/sh -c; NULL: none */
+	char *metrics_file;  /* NULL: none is written */
+	char *runtime_dir;   /* of the control socket; NULL: not configured */
 	uint64_t min_free;
 	uint32_t interval_ms; /* the default; each account has its own */
 	uint32_t max_sessions;
@@ -23,6 +26,14 @@ struct config {
 	struct account *accounts; /* in the order in which they stand there */
 	size_t accounts_n;
 	size_t *by_name; /* indexes into accounts, ascending by name; for config_account() */
+	/* The files that were read, the main one first, and the folders where an include's pattern
+	 * was looked for, whether or not it matched: what reading it again will open. As they were
+	 * written, relative ones to the working directory ("": itself); one may stand there twice.
+	 */
+	char **files;
+	size_t files_n;
+	char **folders;
+	size_t folders_n;
 };
 
 /* Reads the file and all that it includes. On success *ret is the caller's, for config_free().

@@ -30,6 +30,11 @@ static int put_text(char **to, const char *value, struct fault *f)
 	return 0;
 }
 
+static bool is_blank(const char *text)
+{
+	return text[strspn(text, " \t\r\n")] == '\0';
+}
+
 static bool has_control(const char *text)
 {
 	for (const char *p = text; *p; p++) {
@@ -92,6 +97,23 @@ static int set_archive(const struct config_target *to, const char *value, struct
 static int set_cache_dir(const struct config_target *to, const char *value, struct fault *f)
 {
 	return put_path(&to->config->cache_dir, to, value, f);
+}
+
+static int set_runtime_dir(const struct config_target *to, const char *value, struct fault *f)
+{
+	return put_path(&to->config->runtime_dir, to, value, f);
+}
+
+static int set_metrics_file(const struct config_target *to, const char *value, struct fault *f)
+{
+	return put_path(&to->config->metrics_file, to, value, f);
+}
+
+static int set_alert_command(const struct config_target *to, const char *value, struct fault *f)
+{
+	if (is_blank(value))
+		return wrong(f, "the value is empty");
+	return put_text(&to->config->alert_command, value, f);
 }
 
 static int set_min_free(const struct config_target *to, const char *value, struct fault *f)
@@ -324,7 +346,7 @@ static int set_user(const struct config_target *to, const char *value, struct fa
 static int put_secret(const struct config_target *to, enum secret_source source, const char *value,
 	struct fault *f)
 {
-	if (strspn(value, " \t\r\n") == strlen(value))
+	if (is_blank(value))
 		return wrong(f, "the value is empty");
 	to->account->secret_source = source;
 	return put_text(&to->account->secret_value, value, f);
@@ -362,6 +384,9 @@ static int set_token_command(const struct config_target *to, const char *value, 
 static const struct config_key_def KEYS[CONFIG_KEYS] = {
 	[KEY_ARCHIVE] = {"archive", GLOBAL, "a folder", set_archive},
 	[KEY_CACHE_DIR] = {"cache-dir", GLOBAL, "a folder", set_cache_dir},
+	[KEY_RUNTIME_DIR] = {"runtime-dir", GLOBAL, "a folder", set_runtime_dir},
+	[KEY_METRICS_FILE] = {"metrics-file", GLOBAL, "a file", set_metrics_file},
+	[KEY_ALERT_COMMAND] = {"alert-command", GLOBAL, "a command", set_alert_command},
 	[KEY_MIN_FREE] = {"min-free", GLOBAL, "a size, like \"1 GiB\"", set_min_free},
 	[KEY_MAX_SESSIONS] = {"max-sessions", GLOBAL, "a number from 1 to 256", set_max_sessions},
 	[KEY_MAX_SESSIONS_PER_SERVER] = {"max-sessions-per-server", GLOBAL, "a number from 1 to 64",

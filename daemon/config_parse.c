@@ -336,18 +336,26 @@ static int read_text(struct reader *r, const char *path, int fd, struct buffer *
 	}
 }
 
-/* The name, kept as long as the parse. */
-static const char *keep_name(struct config_parse *p, const char *path)
+/* Takes over text, which may be NULL; NULL when out of memory. */
+static const char *keep_text(char ***texts, size_t *n, char *text)
 {
-	char **files = reallocarray(p->files, p->files_n + 1, sizeof *files);
+	char **grown = text ? reallocarray(*texts, *n + 1, sizeof *grown) : NULL;
 
-	if (!files)
+	if (!grown) {
+		free(text);
 		return NULL;
-	p->files = files;
-	char *name = strdup(path);
-	if (name)
-		files[p->files_n++] = name;
-	return name;
+	}
+	*texts = grown;
+	grown[(*n)++] = text;
+	return text;
+}
+
+/* The part of a pattern's folder that holds no wildcard. */
+static char *pattern_folder(const char *pattern)
+{
+	char *fixed CLEANUP(freep) = strndup(pattern, strcspn(pattern, "*?["));
+
+	return fixed ? config_folder(fixed) : NULL;
 }
 
 static int scan(struct reader *r, struct buffer *text)
@@ -383,7 +391,7 @@ static int read_file(struct reader *r, const char *path, const char *by, unsigne
 		return -1;
 	const char *file_before = r->file;
 	char *folder CLEANUP(freep) = config_folder(path);
-	const char *name = keep_name(r->parse, path);
+	const char *name = keep_text(&r->parse->files, &r->parse->files_n, strdup(path));
 	int line_before = r->root->line;
 	if (!folder || !name || buffer_append_text(&text, "\n", &f) < 0)
 		return complain_memory(c);
@@ -404,11 +412,14 @@ static int read_file(struct reader *r, const char *path, const char *by, unsigne
 /* A pattern that matches nothing is fine (accounts.d/ may be empty), a name must exist. */
 static int include(struct reader *r, const char *path, unsigned line)
 {
+	struct config *c = r->parse->config;
 	glob_t found = {0};
 	int result = 0;
 
 	if (!strpbrk(path, "*?["))
 		return read_file(r, path, r->file, line);
+	if (!keep_text(&c->folders, &c->folders_n, pattern_folder(path)))
+		return complain_memory(&r->parse->complaints);
 	int r_glob = glob(path, 0, NULL, &found);
 	if (r_glob != 0 && r_glob != GLOB_NOMATCH)
 		result = complain(

@@ -18,7 +18,7 @@ struct config_parse {
 	struct config_origin *origins; /* config->accounts_n of them */
 	struct account defaults;       /* from the global keys */
 	struct config_origin global;   /* of the defaults: keys and tls */
-	char **files;		       /* names: what origins point to */
+	char **files;		       /* names: what origins point to; the caller may take them */
 	size_t files_n;
 	struct complaints complaints;
 };

@@ -533,6 +533,39 @@ static void an_include_may_be_a_pattern_and_errors_name_its_file(void **state)
 	refused("include()\n", "a.conf:1: include takes one file or pattern");
 }
 
+static void the_services_global_keys_are_read(void **state)
+{
+	struct config *c CLEANUP(config_freep) = load("alert-command = \"mail root\"\n"
+						      "metrics-file = \"m/popkeep.prom\"\n"
+						      "runtime-dir = /run/popkeep\n");
+
+	(void)state;
+	assert_string_equal(c->alert_command, "mail root");
+	assert_string_equal(c->metrics_file, "m/popkeep.prom");
+	assert_string_equal(c->runtime_dir, "/run/popkeep");
+	refused("alert-command = \" \"\n", "a.conf:1: alert-command: the value is empty");
+	refused("metrics-file = \"\"\n", "a.conf:1: metrics-file: the path is empty");
+	refused(ANNA "alert-command = x\n}\n",
+		"a.conf:4: \"alert-command\" does not belong into an account section");
+}
+
+static void the_files_and_folders_that_were_read_are_listed(void **state)
+{
+	(void)state;
+	assert_int_equal(mkdir("d", 0700), 0);
+	assert_int_equal(mkdir("e", 0700), 0);
+	put("d/1.conf", "");
+	struct config *c CLEANUP(config_freep) =
+		load("include(\"d/*.conf\")\ninclude(\"e/?.conf\")\ninclude(\"*.none\")\n");
+	assert_int_equal(c->files_n, 2);
+	assert_string_equal(c->files[0], "a.conf");
+	assert_string_equal(c->files[1], "d/1.conf");
+	assert_int_equal(c->folders_n, 3);
+	assert_string_equal(c->folders[0], "d");
+	assert_string_equal(c->folders[1], "e");
+	assert_string_equal(c->folders[2], "");
+}
+
 static void lines_after_an_include_are_counted_in_the_including_file(void **state)
 {
 	(void)state;
@@ -718,6 +751,8 @@ int main(void)
 		IN_FOLDER(tls_that_contradicts_the_scheme_is_refused),
 		IN_FOLDER(paths_are_relative_to_the_file_they_stand_in),
 		IN_FOLDER(an_include_may_be_a_pattern_and_errors_name_its_file),
+		IN_FOLDER(the_services_global_keys_are_read),
+		IN_FOLDER(the_files_and_folders_that_were_read_are_listed),
 		IN_FOLDER(lines_after_an_include_are_counted_in_the_including_file),
 		IN_FOLDER(an_include_of_itself_ends),
 		IN_FOLDER(includes_may_be_eight_deep),
