@@ -62,8 +62,9 @@ static bool is_printable(uint32_t c)
 	return true;
 }
 
-/* Escapes what stands first in *bytes into out and moves *bytes on; returns the length of out. */
-static size_t escape_one(struct slice *bytes, char out[static 32])
+/* Escapes what stands first in *bytes into out and moves *bytes on; returns the length of out.
+ * backslash: what becomes of one. */
+static size_t escape_one(struct slice *bytes, const char *backslash, char out[static 32])
 {
 	uint32_t c = 0;
 	size_t len = utf8_next(*bytes, &c), used = 0;
@@ -72,8 +73,8 @@ static size_t escape_one(struct slice *bytes, char out[static 32])
 		memcpy(out, bytes->data, len);
 		used = len;
 	} else if (len > 0 && c == '\\') {
-		memcpy(out, "\\\\", 2);
-		used = 2;
+		used = strlen(backslash);
+		memcpy(out, backslash, used);
 	} else {
 		len = len ? len : 1;
 		for (size_t i = 0; i < len; i++)
@@ -84,12 +85,14 @@ static size_t escape_one(struct slice *bytes, char out[static 32])
 	return used;
 }
 
+static const char DOUBLED[] = "\\\\";
+
 int escape_append(struct buffer *to, struct slice bytes, struct fault *f)
 {
 	char out[32];
 
 	while (bytes.len > 0) {
-		size_t n = escape_one(&bytes, out);
+		size_t n = escape_one(&bytes, DOUBLED, out);
 
 		if (buffer_append(to, out, n, f) < 0)
 			return -1;
@@ -97,13 +100,13 @@ int escape_append(struct buffer *to, struct slice bytes, struct fault *f)
 	return 0;
 }
 
-const char *escape_text(struct slice bytes, char *ret, size_t size)
+static const char *escape_cut(struct slice bytes, const char *backslash, char *ret, size_t size)
 {
 	char out[32];
 	size_t used = 0, whole = 0; /* whole: the longest beginning that leaves room for "..." */
 
 	while (bytes.len > 0) {
-		size_t n = escape_one(&bytes, out);
+		size_t n = escape_one(&bytes, backslash, out);
 
 		if (used + n >= size) {
 			memcpy(ret + whole, "...", 4);
@@ -116,4 +119,14 @@ const char *escape_text(struct slice bytes, char *ret, size_t size)
 	}
 	ret[used] = '\0';
 	return ret;
+}
+
+const char *escape_text(struct slice bytes, char *ret, size_t size)
+{
+	return escape_cut(bytes, DOUBLED, ret, size);
+}
+
+const char *escape_again(struct slice bytes, char *ret, size_t size)
+{
+	return escape_cut(bytes, "\\", ret, size);
 }

@@ -12,6 +12,9 @@ int escape_append(struct buffer *to, struct slice bytes, struct fault *f) MUST_C
 /* The same into a fixed text, cut with "..." where it does not fit; size at least 4. Returns ret,
  * for use as a printf argument. */
 const char *escape_text(struct slice bytes, char *ret, size_t size);
+/* The same for a text whose parts from outside are escaped already: a backslash stays as it is, so
+ * that what escape_text() gave stays the same, and anything else is still safe to print. */
+const char *escape_again(struct slice bytes, char *ret, size_t size);
 
 /* Length of the well-formed UTF-8 character at the start of bytes, its code point in *ret; 0 when
  * it is not well-formed (overlong, surrogate, beyond U+10FFFF, cut short). */

@@ -49,6 +49,16 @@ static void text_that_does_not_fit_is_cut_at_a_whole_character(void **state)
 	assert_string_equal(escape_text(slice_text("123\x01\x02"), small, sizeof small), "123...");
 }
 
+static void what_is_escaped_already_stays_the_same(void **state)
+{
+	char once[64], again[64];
+
+	(void)state;
+	(void)escape_text(slice_text("a\\b\n\xff grün"), once, sizeof once);
+	assert_string_equal(escape_again(slice_text(once), again, sizeof again), once);
+	assert_string_equal(escape_again(slice_text("a\\b\n"), again, sizeof again), "a\\b\\x0a");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -56,6 +66,7 @@ int main(void)
 		TEST(controls_and_malformed_bytes_become_hex),
 		TEST(characters_that_reorder_text_become_hex),
 		TEST(text_that_does_not_fit_is_cut_at_a_whole_character),
+		TEST(what_is_escaped_already_stays_the_same),
 	};
 
 	return cmocka_run_group_tests_name("escape", tests, NULL, NULL);
