@@ -4,8 +4,8 @@
 set -eu
 
 packages_build="gcc libc6-dev meson ninja-build pkg-config
-libarchive-dev libconfuse-dev libcurl4-openssl-dev libgsasl-dev libjansson-dev libseccomp-dev libsqlite3-dev
-libssl-dev libzstd-dev zlib1g-dev ca-certificates"
+libarchive-dev libconfuse-dev libcurl4-openssl-dev libgsasl-dev libjansson-dev libseccomp-dev
+libsqlite3-dev libssl-dev libsystemd-dev libzstd-dev zlib1g-dev ca-certificates"
 
 packages_test="python3-minimal python3 openssl libcmocka-dev dovecot-pop3d mandoc
 strace tar zstd libarchive-tools"
