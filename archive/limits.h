@@ -56,6 +56,15 @@
 #define LIMIT_QUIT_MS	 5000
 #define LIMIT_LOCK_MS	 60000 /* for one's turn to commit */
 #define LIMIT_SECRET_MS	 60000 /* for a password-command or token-command */
+#define LIMIT_ALERT_MS	 60000 /* for an alert-command */
+
+/* The runner */
+#define LIMIT_RUNNER_COMMANDS 16  /* password-commands that run at once; the others wait */
+#define LIMIT_RUNNER_ASKS     512 /* secrets asked for and not answered yet */
+#define LIMIT_RUNNER_QUEUE    640 /* requests that its socket did not take yet */
+#define LIMIT_RUNNER_START_MS 30000
+#define LIMIT_RUNNER_STOP_MS  5000 /* for alerts that are there when the service ends */
+#define LIMIT_ALERTS	      64   /* that wait for the one that runs; then the oldest goes */
 
 /* The service */
 #define LIMIT_LOGIN_DELAY_S   86400	 /* of an announced LOGIN-DELAY, RFC 2449 section 6.5 */
