@@ -194,11 +194,13 @@ static int configure(struct catalog *c, enum catalog_mode mode, struct fault *f)
 			"PRAGMA locking_mode = EXCLUSIVE; PRAGMA cache_size = -16384",
 			f);
 	/* The ledger makes the catalog whole again, so that losing the last transactions in a power
-	 * cut is no loss: NORMAL syncs at checkpoints only. */
+	 * cut is no loss: NORMAL syncs at checkpoints only. Temporary tables stay in memory, since
+	 * the service can make no files in the system's folder for them. */
 	if (mode != CATALOG_READ)
 		return run_text(c,
 			"PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; "
-			"PRAGMA cache_size = -8192; PRAGMA journal_size_limit = 16777216",
+			"PRAGMA cache_size = -8192; PRAGMA journal_size_limit = 16777216; "
+			"PRAGMA temp_store = MEMORY",
 			f);
 	return run_text(c, "PRAGMA query_only = 1; PRAGMA cache_size = -4096", f);
 }

@@ -129,12 +129,31 @@ static void no_hot_statement_scans_a_whole_table(void **state)
 	}
 }
 
+static int read_number(void *to, int columns, char **values, char **names)
+{
+	(void)columns, (void)names;
+	*(char *)to = values[0][0];
+	return 0;
+}
+
+static void temporary_tables_stay_in_memory(void **state)
+{
+	char store = 0;
+
+	(void)state;
+	assert_int_equal(sqlite3_exec(catalog_handle(catalog), "PRAGMA temp_store", read_number,
+				 &store, NULL),
+		SQLITE_OK);
+	assert_int_equal(store, '2');
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		WITH_CATALOG(every_statement_prepares_on_a_fresh_schema),
 		WITH_CATALOG(every_statement_prepares_on_the_first_schema_brought_up_to_date),
 		WITH_CATALOG(no_hot_statement_scans_a_whole_table),
+		WITH_CATALOG(temporary_tables_stay_in_memory),
 		WITH_CATALOG(a_later_schema_is_refused_and_left_alone),
 	};
 
