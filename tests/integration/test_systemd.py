@@ -1,0 +1,135 @@
+"""The units and their company, installed into a folder and shown to systemd's own tools; no systemd
+runs, and none is started."""
+import os
+import pathlib
+import shutil
+import stat
+import subprocess
+
+import tap
+from tap import case, equal
+
+BUILD = pathlib.Path(os.environ['POPKEEP_BUILD'])
+MOST = '12'   # of systemd-analyze's exposure, in tenths
+
+
+def tool(name):
+    if not shutil.which(name):
+        raise tap.MissingServer(f'no {name} (package systemd)')
+    return name
+
+
+def run(*arguments, **options):
+    done = subprocess.run([str(a) for a in arguments], stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                          timeout=120, **options)
+    tap.check(done.returncode == 0, f'{arguments[0]} gave {done.returncode}: {done.stdout}')
+    return done.stdout
+
+
+def install(folder):
+    """Where it would go: {path below the root: file}."""
+    run('meson', 'install', '-C', BUILD, '--no-rebuild', '--quiet', '--destdir', folder / 'root')
+    return {p.relative_to(folder / 'root'): p for p in (folder / 'root').rglob('*') if p.is_file()}
+
+
+def one(files, ending):
+    found = [p for name, p in files.items() if str(name).endswith(ending)]
+    equal(len(found), 1, f'files that end in {ending}')
+    return found[0]
+
+
+def runnable(files, unit, folder):
+    """A copy whose ExecStart is where it was installed to: systemd wants to find the program."""
+    daemon = [p for name, p in files.items() if name.name == 'popkeepd' and 'sbin' in name.parts]
+    lines = []
+    for line in unit.read_text().splitlines():
+        key, _, value = line.partition('=')
+        if key == 'ExecStart':
+            program, rest = value.split(' ', 1)
+            tap.check(program.endswith('/sbin/popkeepd'), f'ExecStart={value}')
+            tap.check('@' not in program, f'ExecStart={value}')
+            line = f'ExecStart={daemon[0] if daemon else "/bin/true"} {rest}'
+        lines.append(line)
+    copy = folder / unit.name
+    copy.write_text('\n'.join(lines) + '\n')
+    return copy
+
+
+@case
+def the_system_units_are_right_and_expose_little(folder):
+    analyze = tool('systemd-analyze')
+    files = install(folder)
+    for name in ('system/popkeepd.service', 'system/popkeepd@.service'):
+        unit = runnable(files, one(files, name), folder)
+        out = run(analyze, 'verify', '--man=no', '--recursive-errors=no', unit)
+        equal(out.strip(), '', f'what systemd-analyze verify says of {name}')
+        run(analyze, 'security', '--offline=yes', '--threshold=' + MOST, unit)
+
+
+@case
+def the_user_unit_is_right(folder):
+    analyze = tool('systemd-analyze')
+    files = install(folder)
+    unit = runnable(files, one(files, 'user/popkeepd.service'), folder)
+    env = dict(os.environ, XDG_RUNTIME_DIR=str(folder), HOME=str(folder))
+    out = run(analyze, '--user', 'verify', '--man=no', '--recursive-errors=no', unit, env=env)
+    equal(out.strip(), '', 'what systemd-analyze verify says')
+
+
+@case
+def a_key_that_systemd_does_not_know_is_found_by_these_tests(folder):
+    analyze = tool('systemd-analyze')
+    files = install(folder)
+    unit = runnable(files, one(files, 'system/popkeepd.service'), folder)
+    unit.write_text(unit.read_text().replace('ProtectClock=', 'ProtectClocks='))
+    done = subprocess.run([analyze, 'verify', '--man=no', '--recursive-errors=no', str(unit)],
+                          stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    tap.check('ProtectClocks' in done.stderr, done.stderr)
+
+
+@case
+def a_failed_write_a_damaged_archive_and_a_wrong_configuration_wait_for_a_person(folder):
+    files = install(folder)
+    for name in ('system/popkeepd.service', 'system/popkeepd@.service', 'user/popkeepd.service'):
+        lines = one(files, name).read_text().splitlines()
+        tap.check('RestartPreventExitStatus=2 4 74' in lines, name)
+        tap.check('Type=notify' in lines, name)
+
+
+@case
+def sysusers_and_tmpfiles_make_the_user_and_its_folders(folder):
+    sysusers, tmpfiles = tool('systemd-sysusers'), tool('systemd-tmpfiles')
+    files = install(folder)
+    users = one(files, 'sysusers.d/popkeep.conf')
+    folders = one(files, 'tmpfiles.d/popkeep.conf')
+    if os.geteuid() != 0:
+        raise tap.Skip('only root can make folders of others')
+    root = folder / 'system'
+    (root / 'etc').mkdir(parents=True)
+    run(sysusers, f'--root={root}', users)
+    entries = [line.split(':') for line in (root / 'etc/passwd').read_text().splitlines()]
+    user = {e[0]: e for e in entries}['popkeep']
+    equal(user[5], '/var/lib/popkeep', 'home')
+    tap.check(user[6].endswith('nologin'), f'shell {user[6]}')
+    run(tmpfiles, '--create', f'--root={root}', folders)
+    for path, owner, mode in (('var/lib/popkeep', int(user[2]), 0o700),
+                              ('run/popkeep', int(user[2]), 0o700),
+                              ('etc/popkeep/accounts.d', 0, 0o755)):
+        found = (root / path).stat()
+        equal((found.st_uid, stat.S_IMODE(found.st_mode)), (owner, mode), path)
+
+
+@case
+def the_example_configuration_is_accepted(folder):
+    files = install(folder)
+    example = one(files, 'popkeep/popkeep.conf.example')
+    out = run(os.environ['POPKEEP'], '-c', example, 'account', 'list')
+    tap.check('anna' in out and 'office' in out, out)
+    drop_in = one(files, 'popkeep/credentials.conf.example').read_text()
+    tap.check('\nLoadCredential=mail-anna:' in drop_in, drop_in)
+    tap.check('credential = "mail-anna"' in example.read_text(), 'the names differ')
+
+
+if __name__ == '__main__':
+    tap.main()
