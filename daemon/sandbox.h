@@ -6,9 +6,9 @@
  * /usr, /lib*, what names servers below /run, /proc/self) and the read paths; to connect to
  * anywhere; to serve sockets that listen already; threads. What it loses, among others: to run
  * programs, to fork, to trace or signal other processes, to listen, to bind a TCP port (Landlock
- * 4), to open devices, to change modes for others, owners, mounts, users, the clock, to make memory
- * both writable and executable. Refused calls fail with EPERM, unknown and newer ones with ENOSYS,
- * as on an older kernel: the C library falls back.
+ * 4), to open devices, to let others write or run a file, to change owners, mounts, users, the
+ * clock, to make memory both writable and executable. Refused calls fail with EPERM, unknown and
+ * newer ones with ENOSYS, as on an older kernel: the C library falls back.
  *
  * /etc is read whole, since its files are replaced by others of the same name while the process
  * runs. A secret that the process should not be able to read even when it is taken over belongs

@@ -203,11 +203,11 @@ static const struct condition conditions[] = {
 	/* Times are changed by descriptor only, as futimens() does. */
 	{SCMP_SYS(utimensat), 1, {IS_NOT(1, 0)}},
 	{SCMP_SYS(utimensat_time64), 1, {IS_NOT(1, 0)}},
-	/* Modes by descriptor, and none that gives anything to others or runs as somebody else:
-	 * SQLite gives its -wal the mode of its database. */
+	/* Modes by descriptor, and none that lets others do more than read or runs as somebody
+	 * else: SQLite gives its -wal the mode of its database, and the metrics are for others. A
+	 * folder that others may not enter stays closed. */
 	{SCMP_SYS(fchmod), 1, {HAS(1, 01)}},
 	{SCMP_SYS(fchmod), 1, {HAS(1, 02)}},
-	{SCMP_SYS(fchmod), 1, {HAS(1, 04)}},
 	{SCMP_SYS(fchmod), 1, {HAS(1, 02000)}},
 	{SCMP_SYS(fchmod), 1, {HAS(1, 04000)}},
 	/* Memory that can be written and executed, or was written and becomes executable. Loading

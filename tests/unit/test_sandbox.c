@@ -244,18 +244,31 @@ static int chmod_outer(const struct house *h)
 	return result(chmod(h->outer, 0644));
 }
 
-static int fchmod_for_others(const struct house *h)
+static int change_mode(const struct house *h, mode_t mode)
 {
 	int fd = open(h->inner, O_RDWR | O_CLOEXEC);
 
-	return fd < 0 ? WRONG : result(fchmod(fd, 0644));
+	return fd < 0 ? WRONG : result(fchmod(fd, mode));
 }
 
-static int fchmod_for_the_group(const struct house *h)
+static int fchmod_to_write(const struct house *h)
 {
-	int fd = open(h->inner, O_RDWR | O_CLOEXEC);
+	return change_mode(h, 0602);
+}
 
-	return fd < 0 ? WRONG : result(fchmod(fd, 0640));
+static int fchmod_to_run(const struct house *h)
+{
+	return change_mode(h, 0701);
+}
+
+static int fchmod_to_become(const struct house *h)
+{
+	return change_mode(h, 04700);
+}
+
+static int fchmod_to_read(const struct house *h)
+{
+	return change_mode(h, 0644);
 }
 
 static int chown_inner(const struct house *h)
@@ -281,8 +294,10 @@ static int mark_open(const struct house *h)
 static void modes_owners_and_times_stay(void **state)
 {
 	assert_int_equal(from_inside(state, chmod_outer), EPERM);
-	assert_int_equal(from_inside(state, fchmod_for_others), EPERM);
-	assert_int_equal(from_inside(state, fchmod_for_the_group), 0);
+	assert_int_equal(from_inside(state, fchmod_to_write), EPERM);
+	assert_int_equal(from_inside(state, fchmod_to_run), EPERM);
+	assert_int_equal(from_inside(state, fchmod_to_become), EPERM);
+	assert_int_equal(from_inside(state, fchmod_to_read), 0);
 	assert_int_equal(from_inside(state, chown_inner), EPERM);
 	assert_int_equal(from_inside(state, mark_inner), EPERM);
 	assert_int_equal(from_inside(state, mark_open), 0);
