@@ -4,7 +4,6 @@
 #include "archive/limits.h"
 #include "daemon/apop.h"
 #include "daemon/base64.h"
-#include "daemon/mechanism.h"
 #include "daemon/sasl.h"
 #include "daemon/status_line.h"
 
@@ -36,6 +35,7 @@ struct login {
 	struct capabilities capabilities; /* of the AUTHORIZATION state */
 	struct mechanism_terms terms;
 	const struct mechanism *mechanism;
+	const struct mechanism *refused; /* until the next line */
 	struct sasl *sasl;
 	struct buffer in; /* from in_at on: not looked at */
 	size_t in_at;
@@ -155,6 +155,16 @@ void login_sent(struct login *l, size_t n)
 		return;
 	l->out_at = 0;
 	buffer_wipe(&l->out);
+}
+
+const struct mechanism *login_refused(const struct login *l)
+{
+	return l->refused;
+}
+
+void login_begin_after(struct login *l, const struct mechanism *refused)
+{
+	l->mechanism = refused;
 }
 
 enum reply_code login_response_code(const struct login *l)
@@ -326,6 +336,7 @@ static int refused_early(struct login *l, struct slice line, struct fault *f)
 	if (is_about_the_maildrop(code_of(line)) || l->account->auth ||
 		!mechanism_next(l->mechanism, &l->terms))
 		return refused(l, line, f);
+	l->refused = l->mechanism;
 	return start_mechanism(l, f);
 }
 
@@ -517,6 +528,7 @@ static int handle(struct login *l, struct slice line, struct fault *f)
 		[SETTLED_LISTING] = on_settled_listing,
 	};
 
+	l->refused = NULL;
 	return on[l->state](l, line, f);
 }
 

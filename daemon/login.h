@@ -20,6 +20,7 @@
 #include "daemon/account.h"
 #include "daemon/capability.h"
 #include "daemon/connection.h"
+#include "daemon/mechanism.h"
 #include "daemon/preamble.h"
 #include "daemon/reply.h"
 #include "daemon/secret.h"
@@ -53,6 +54,13 @@ int login_input(struct login *l, struct slice bytes, struct fault *f) MUST_CHECK
 /* What is to be sent; the same bytes again until login_sent() takes some off. */
 struct slice login_output(const struct login *l);
 void login_sent(struct login *l, size_t n);
+
+/* What the server refused, where it has not answered a word to the next mechanism since: one that
+ * hangs up after a refusal (solid-pop3d after APOP) can be asked for the next in a new connection.
+ * NULL: nothing of that kind. */
+const struct mechanism *login_refused(const struct login *l);
+/* Before the first login_step(): begins with what comes after refused. */
+void login_begin_after(struct login *l, const struct mechanism *refused);
 
 /* Of the server's refusal, after a failed login_step(); REPLY_CODE_NONE where it gave none. */
 enum reply_code login_response_code(const struct login *l);

@@ -27,8 +27,9 @@ static void probe_deinit(struct probe *p)
 
 static int bring_up(struct probe *p, struct fault *f)
 {
-	if (network_open(&p->network, f) < 0 ||
-		connection_new(p->network, p->account, &p->connection, f) < 0)
+	login_freep(&p->login);
+	connection_closep(&p->connection);
+	if (connection_new(p->network, p->account, &p->connection, f) < 0)
 		return -1;
 	while (connection_state(p->connection) == CONNECTION_CONNECTING) {
 		if (network_wait(p->network, NULL, 0, -1, f) < 0)
@@ -83,7 +84,9 @@ static int receive_some(struct probe *p, void *to, size_t size, size_t *ret_n, s
 	return r;
 }
 
-static int log_in(struct probe *p, const struct secret *secret, struct fault *f)
+/* Begins after refused, NULL for the strongest mechanism. */
+static int log_in(struct probe *p, const struct secret *secret, const struct mechanism *refused,
+	struct fault *f)
 {
 	uint8_t bytes[4096];
 	size_t n;
@@ -92,6 +95,7 @@ static int log_in(struct probe *p, const struct secret *secret, struct fault *f)
 	if (login_new(p->account, secret, connection_preamble(p->connection),
 		    connection_channel(p->connection), &p->login, f) < 0)
 		return -1;
+	login_begin_after(p->login, refused);
 	while ((r = login_step(p->login, f)) != LOGIN_DONE) {
 		if (r < 0)
 			return -1;
@@ -109,6 +113,21 @@ static int log_in(struct probe *p, const struct secret *secret, struct fault *f)
 			return -1;
 	}
 	return 0;
+}
+
+/* Again where the server hung up on a refusal that leaves another mechanism. */
+static int bring_up_and_log_in(struct probe *p, const struct secret *secret, struct fault *f)
+{
+	const struct mechanism *refused = NULL;
+
+	do {
+		if (bring_up(p, f) < 0)
+			return -1;
+		if (log_in(p, secret, refused, f) == 0)
+			return 0;
+		refused = p->login ? login_refused(p->login) : NULL;
+	} while (refused);
+	return -1;
 }
 
 static int next_event(struct probe *p, struct pop3_event *ret, struct fault *f)
@@ -209,7 +228,7 @@ int account_probe(const struct account *a, const struct secret *secret, struct p
 	struct probe_report report = {0};
 	int64_t before = monotonic_ms();
 
-	if (bring_up(&p, f) < 0 || log_in(&p, secret, f) < 0)
+	if (network_open(&p.network, f) < 0 || bring_up_and_log_in(&p, secret, f) < 0)
 		return -1;
 	report.login_ms = monotonic_ms() - before;
 	describe(&p, &report);

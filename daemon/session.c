@@ -339,8 +339,24 @@ static int step_connecting(struct session *s, struct fault *f)
 	if (login_new(s->account, s->secret, connection_preamble(s->connection),
 		    connection_channel(s->connection), &s->login, f) < 0)
 		return -1;
+	login_begin_after(s->login, s->refused);
 	connection_want(s->connection, CONNECTION_READ);
 	set_state(s, SESSION_LOGIN);
+	return 0;
+}
+
+/* The login failed. Where the server hung up on a refusal that leaves another mechanism, it gets a
+ * new connection for that one; each refusal takes one mechanism, so this ends. */
+static int end_login(struct session *s, struct fault *f)
+{
+	s->refused = login_refused(s->login);
+	if (!s->refused)
+		return -1;
+	drop_connection(s);
+	if (connection_new(s->tools->network, s->account, &s->connection, f) < 0)
+		return -1;
+	*f = (struct fault){0};
+	set_state(s, SESSION_CONNECTING);
 	return 0;
 }
 
@@ -405,7 +421,7 @@ static int step(struct session *s, struct fault *f)
 		return step_connecting(s, f);
 	case SESSION_LOGIN:
 		r = step_login(s, f);
-		return r != 0 ? r : begin_listing(s, f);
+		return r < 0 ? end_login(s, f) : r > 0 ? r : begin_listing(s, f);
 	case SESSION_LISTING:
 		r = step_pop3(s, f);
 		return r != 0 ? r : end_listing(s, f);

@@ -29,6 +29,7 @@ struct session {
 	enum session_state state;
 	struct connection *connection;
 	struct login *login;
+	const struct mechanism *refused; /* by the server that then hung up */
 	struct pop3 *pop3;
 	/* What takes the events of this state: >0 to go on, 0 when the state has done its work. And
 	 * what queues commands before the session waits; may be NULL. */

@@ -252,6 +252,31 @@ static void a_banner_without_an_apop_secret_still_lets_us_in(void **state)
 	hear_end(&t, "USER");
 }
 
+static void a_server_that_hangs_up_after_apop_can_be_asked_for_what_comes_next(void **state)
+{
+	struct talk t;
+
+	(void)state;
+	begin_apop(&t, TLS_NONE, NULL, NULL);
+	hear(&t, "APOP mrose c4c9334bac560ecc979e58001b3e22fb");
+	assert_null(login_refused(t.login));
+	say(&t, "-ERR authentication failed");
+	hear(&t, "USER mrose");
+	const struct mechanism *refused = login_refused(t.login);
+	assert_non_null(refused);
+	assert_string_equal(refused->name, "APOP");
+	end(&t);
+
+	begin_apop(&t, TLS_NONE, NULL, NULL);
+	login_begin_after(t.login, refused);
+	hear(&t, "USER mrose");
+	say(&t, "+OK");
+	hear(&t, "PASS tanstaaf");
+	assert_null(login_refused(t.login));
+	say(&t, "+OK");
+	hear_end(&t, "USER");
+}
+
 static void apop_that_fails_for_the_maildrop_is_the_end(void **state)
 {
 	struct talk t;
@@ -787,6 +812,7 @@ int main(void)
 		TEST(cram_md5_gives_the_digest_of_rfc_2195),
 		TEST(apop_gives_the_digest_of_rfc_1939),
 		TEST(a_banner_without_an_apop_secret_still_lets_us_in),
+		TEST(a_server_that_hangs_up_after_apop_can_be_asked_for_what_comes_next),
 		TEST(apop_that_fails_for_the_maildrop_is_the_end),
 		TEST(under_tls_a_banner_alone_is_no_reason_for_apop),
 		TEST(a_refused_token_is_told_with_the_servers_status),
