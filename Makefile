@@ -16,7 +16,7 @@ help:
 	@echo 'make check-format, make tidy, make clean'
 
 deps:
-	@sh tests/deps.sh build test
+	@sh tests/deps.sh build test interop
 
 build:
 	@sh tests/configure.sh build --buildtype=release --prefix=$(PREFIX)

@@ -12,13 +12,26 @@ strace systemd tar zstd libarchive-tools"
 
 packages_check="clang-format-14 clang-tidy-14"
 
+# Other POP3 servers, for tests/integration/test_interop.py, and libraries of theirs. As packages the
+# servers exclude each other and start themselves: these are never installed, only unpacked into a
+# cache folder, a folder for each.
+packages_interop="courier-pop courier-base courier-authlib courier-authlib-userdb
+libcourier-unicode4 libgamin0 libltdl7 libidn12 libgdbm6
+mailutils-pop3d libmailutils9 libmu-dbm9 libdb5.3 libgnutls30 libgsasl18 libgssglue1
+libkyotocabinet16v5 libldap-2.5-0 liblzo2-2 libmariadb3 libnsl2 libntlm0 libpq5 libsasl2-2
+libtirpc3 libunistring2 libwrap0
+popa3d solid-pop3d liblockfile1 libpam0g libpam-modules"
+servers=${XDG_CACHE_HOME:-${HOME:-/var/tmp}/.cache}/popkeep-tests/servers
+
 wanted=
+unpacked=
 for group in "$@"; do
     case $group in
     build) wanted="$wanted $packages_build" ;;
     test) wanted="$wanted $packages_test" ;;
     check) wanted="$wanted $packages_check" ;;
-    *) echo "deps.sh: no group $group (build, test, check)" >&2; exit 2 ;;
+    interop) unpacked="$unpacked $packages_interop" ;;
+    *) echo "deps.sh: no group $group (build, test, check, interop)" >&2; exit 2 ;;
     esac
 done
 
@@ -30,7 +43,12 @@ missing=
 for package in $wanted; do
     is_installed "$package" || missing="$missing $package"
 done
-[ -n "$missing" ] || exit 0
+
+not_unpacked=
+for package in $unpacked; do
+    [ -d "$servers/$package" ] || not_unpacked="$not_unpacked $package"
+done
+[ -n "$missing$not_unpacked" ] || exit 0
 
 as_root() {
     if [ "$(id -u)" = 0 ]; then
@@ -61,8 +79,34 @@ silence_dovecot() {
     fi
 }
 
+as_root apt-get -qq update </dev/null || [ -z "$missing" ]
+
+# Each folder gets its name when it is whole. The servers are worth no failed build on a person's
+# machine: the tests that want them are skipped there.
+unpack() {
+    work=$(mktemp -d)
+    trap 'rm -rf "$work"' EXIT
+    echo "unpacking into $servers:$*" >&2
+    mkdir -p "$servers"
+    (cd "$work" && apt-get -qq -o APT::Sandbox::User="$(id -un)" download "$@") || return 1
+    for package in "$@"; do
+        whole=$(mktemp -d "$servers/unpacking.XXXXXX")
+        chmod 755 "$whole"
+        dpkg-deb -x "$work/$package"_*.deb "$whole" || return 1
+        rm -rf "${servers:?}/$package"
+        mv -T "$whole" "$servers/$package" || return 1
+    done
+}
+if [ -n "$not_unpacked" ]; then
+    # shellcheck disable=SC2086
+    if ! (unpack $not_unpacked); then
+        echo "deps.sh: not all other POP3 servers could be had" >&2
+        [ -z "${CI:-}" ] || exit 1
+    fi
+fi
+[ -n "$missing" ] || exit 0
+
 echo "installing:$missing" >&2
-as_root apt-get -qq update </dev/null
 trap silence_dovecot EXIT
 if [ $new_dovecot = yes ] && [ -d /run/systemd/system ]; then
     as_root systemctl --quiet mask --runtime $units 2>/dev/null
