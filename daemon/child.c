@@ -90,6 +90,14 @@ static int open_pipe(int *ret_in, int *ret_out, struct fault *f)
 	return 0;
 }
 
+static struct child take(struct child *c)
+{
+	struct child taken = *c;
+
+	*c = CHILD_NONE;
+	return taken;
+}
+
 int child_start(const char *command, enum child_output output, char *const *extra,
 	struct child *ret, struct fault *f)
 {
@@ -110,8 +118,7 @@ int child_start(const char *command, enum child_output output, char *const *extr
 	c.process = pidfd_open(pid, 0);
 	if (c.process < 0)
 		return fault_errno(f, FAULT_SYSTEM, SCOPE_ACCOUNT, errno, "pidfd_open");
-	*ret = c;
-	c = CHILD_NONE;
+	*ret = take(&c);
 	return 0;
 }
 

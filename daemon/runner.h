@@ -23,13 +23,15 @@
 
 struct runner;
 
-/* Forks; nothing else of this process may have begun a thread. archive: what the alert-command
+/* Forks; this process has no second thread yet, and the calling one lives as long as the service.
+ * config_path is a file, no pipe: it is read more than once. archive: what the alert-command
  * finds in POPKEEP_ARCHIVE; NULL: what the configuration says. Returns when the configuration was
  * read: FAULT_USAGE says what is wrong with it. FAULT_SYSTEM, FAULT_MEMORY. */
 int runner_start(const char *config_path, const char *archive, struct runner **ret,
 	struct fault *f) MUST_CHECK;
 /* Password-commands are ended at once; alerts, those that wait too, have LIMIT_RUNNER_STOP_MS.
- * Blocks until the runner is gone, and returns NULL. r may be NULL. */
+ * Blocks until the runner is gone, about two times as long at most, and returns NULL. r may be
+ * NULL. Needs no more of a sandbox than sockets, poll and waitpid. */
 struct runner *runner_stop(struct runner *r);
 void runner_stopp(struct runner **r);
 

@@ -521,7 +521,7 @@ static void stopping_waits_no_longer_than_the_limit(void **state)
 	alert(r, ALERT_WELL, NULL, "x");
 	ask(r, "anna", 1);
 	pid_t pid = pid_in("pid"), other = pid_in("other");
-	r = runner_stop(r);
+	assert_null(runner_stop(r));
 	assert_in_range(monotonic_ms() - begun, 300, 10000);
 	expect_ended(pid);
 	expect_ended(other);
@@ -611,38 +611,64 @@ static void more_asks_than_the_service_would_send_are_refused(void **state)
 	assert_int_equal(a.fault.code, FAULT_LIMIT);
 }
 
-/* A service that is killed, with a command and an alert that hang. */
-static void when_the_service_dies_nothing_stays(void **state)
+enum helper { ALONE, WITH_HELPER };
+
+static void put_pid(const char *path, pid_t pid)
 {
-	(void)state;
+	char text[32];
+
+	(void)snprintf(text, sizeof text, "%d\n", (int)pid);
+	put(path, text);
+}
+
+/* Runs until it is killed. A helper outlives it, and holds the runner's socket open. */
+_Noreturn static void be_a_service(enum helper helper)
+{
+	const struct runner_times times = {15000, 15000, 300};
+	const struct alert a = {.event = ALERT_WELL};
+	struct runner *r = NULL;
+	struct fault f;
+
+	if (runner_start_timed("popkeep.conf", NULL, &times, &r, &f) < 0 ||
+		runner_alert(r, &a, &f) < 0 || runner_ask(r, "anna", 1, &f) < 0)
+		_exit(1);
+	pid_t pid = helper == WITH_HELPER ? fork() : -1;
+	if (pid != 0) {
+		put_pid("helper", pid);
+		put_pid("runner", r->pid);
+	}
+	for (;;)
+		(void)pause();
+}
+
+static void kill_a_service(enum helper helper)
+{
+	put("popkeep.conf", "alert-command = 'echo $$ >alert; sleep 1000'\n" ACCOUNT(
+				    "anna", "password-command", "echo $$ >command; sleep 1000"));
 	pid_t service = fork();
 	assert_true(service >= 0);
-	if (service == 0) {
-		struct runner *r =
-			start("alert-command = 'echo $$ >alert; sleep 1000'\n" ACCOUNT(
-				      "anna", "password-command", "echo $$ >command; sleep 1000"),
-				&hasty);
-		struct runner_times long_ones = patient;
-
-		r = runner_stop(r);
-		long_ones.stop_ms = 300;
-		if (runner_start_timed("popkeep.conf", NULL, &long_ones, &r, &(struct fault){0}) <
-			0)
-			_exit(1);
-		alert(r, ALERT_WELL, NULL, NULL);
-		ask(r, "anna", 1);
-		char text[32];
-		(void)snprintf(text, sizeof text, "%d\n", (int)r->pid);
-		put("runner", text);
-		for (;;)
-			(void)pause();
-	}
+	if (service == 0)
+		be_a_service(helper);
 	pid_t runner = pid_in("runner"), command = pid_in("command"), other = pid_in("alert");
 	assert_int_equal(kill(service, SIGKILL), 0);
 	assert_int_equal(waitpid(service, NULL, 0), service);
 	expect_ended(command);
 	expect_ended(other);
 	expect_ended(runner);
+	if (helper == WITH_HELPER)
+		assert_int_equal(kill(pid_in("helper"), SIGKILL), 0);
+}
+
+static void when_the_service_dies_nothing_stays(void **state)
+{
+	(void)state;
+	kill_a_service(ALONE);
+}
+
+static void when_the_service_dies_its_helpers_keep_no_runner(void **state)
+{
+	(void)state;
+	kill_a_service(WITH_HELPER);
 }
 
 static void commands_get_neither_descriptors_nor_the_services_environment(void **state)
@@ -692,6 +718,7 @@ int main(void)
 		IN_FOLDER(what_is_no_request_ends_the_runner),
 		IN_FOLDER(more_asks_than_the_service_would_send_are_refused),
 		IN_FOLDER(when_the_service_dies_nothing_stays),
+		IN_FOLDER(when_the_service_dies_its_helpers_keep_no_runner),
 		IN_FOLDER(commands_get_neither_descriptors_nor_the_services_environment),
 	};
 
