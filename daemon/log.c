@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <sys/stat.h>
 #if POPKEEP_SYSTEMD
+#define SD_JOURNAL_SUPPRESS_LOCATION /* it would always be a place in this file */
 #include <sys/uio.h>
 #include <systemd/sd-journal.h>
 #endif

@@ -4,9 +4,15 @@
 #include "tests/unit/check.h"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static int saved = -1, reading = -1;
@@ -107,6 +113,60 @@ static void a_stderr_that_is_not_the_journal_gets_plain_lines(void **state)
 	}
 }
 
+enum { PASSED, FAILED, SKIPPED };
+
+/* In a process of its own, whose /run is its own too: as if a journal were there. */
+static int log_to_a_journal(void)
+{
+	static const char EXPECTED[] = "MESSAGE=account anna: login\\x0arefused\nPRIORITY=4\n"
+				       "SYSLOG_IDENTIFIER=popkeepd\nPOPKEEP_ACCOUNT=anna\n"
+				       "POPKEEP_ARCHIVE=/var/lib/popkeep\n";
+	struct sockaddr_un address = {AF_UNIX, "/run/systemd/journal/socket"};
+	char stream[64], text[4096] = "";
+	struct stat st;
+
+	if (unshare(CLONE_NEWNS) < 0 && unshare(CLONE_NEWUSER | CLONE_NEWNS) < 0)
+		return SKIPPED;
+	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+		mount("none", "/run", "tmpfs", 0, NULL) < 0)
+		return SKIPPED;
+	int journal CLEANUP(fd_closep) = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0);
+	if (mkdir("/run/systemd", 0700) < 0 || mkdir("/run/systemd/journal", 0700) < 0 ||
+		bind(journal, (const struct sockaddr *)&address, sizeof address) < 0 ||
+		fstat(STDERR_FILENO, &st) < 0)
+		return FAILED;
+	(void)snprintf(stream, sizeof stream, "%llu:%llu", (unsigned long long)st.st_dev,
+		(unsigned long long)st.st_ino);
+	(void)setenv("JOURNAL_STREAM", stream, 1);
+	log_open("popkeepd");
+	log_set_archive("/var/lib/popkeep");
+	log_line(LOG_LEVEL_WARNING, "anna", "login\nrefused");
+	ssize_t n = recv(journal, text, sizeof text - 1, 0);
+	if (n >= 0 && strcmp(text, EXPECTED) == 0)
+		return PASSED;
+	(void)dprintf(saved, "# %s\n", text);
+	return FAILED;
+}
+
+static void the_journal_gets_fields(void **state)
+{
+	int status = 0;
+
+	(void)state;
+	if (!POPKEEP_SYSTEMD)
+		skip();
+	pid_t pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0)
+		_exit(log_to_a_journal());
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	if (WEXITSTATUS(status) == SKIPPED)
+		skip();
+	assert_int_equal(WEXITSTATUS(status), PASSED);
+	assert_string_equal(written(), "");
+}
+
 #define CAUGHT(name) cmocka_unit_test_setup_teardown(name, catch_stderr, release_stderr)
 
 int main(void)
@@ -117,6 +177,7 @@ int main(void)
 		CAUGHT(a_text_too_long_is_cut_and_ends_its_line),
 		CAUGHT(lines_beyond_the_level_are_dropped),
 		CAUGHT(a_stderr_that_is_not_the_journal_gets_plain_lines),
+		CAUGHT(the_journal_gets_fields),
 	};
 
 	return cmocka_run_group_tests_name("log", tests, NULL, NULL);
