@@ -74,7 +74,8 @@
 #define LIMIT_CONTROL_DEPTH   8		 /* of nested JSON */
 #define LIMIT_CONTROL_LAG     (64 * KIB) /* unread, before progress is left out */
 #define LIMIT_CONTROL_OUTPUT  (16 * MIB) /* unread: the state of LIMIT_ACCOUNTS fits */
-#define LIMIT_CONTROL_MS      10000	 /* for a whole request, and for the last of an answer */
+#define LIMIT_CONTROL_MS      10000	 /* for a whole request */
+#define LIMIT_CONTROL_END_MS  300000	 /* for the rest of an answer: somebody pages through it */
 #define LIMIT_METRICS	      (64 * MIB) /* the file: LIMIT_ACCOUNTS of eight lines each */
 
 /* Secrets and configuration */

@@ -5,8 +5,10 @@
  *   control_serve(c, polled, n, now);
  *   while ((got = control_take(c, &request)) > 0) …
  *
- * Only this process's user and root are listened to (SO_PEERCRED). A connection carries one
- * request; what comes after it is read and thrown away. Belongs to one thread. */
+ * A client that does not send a whole request within LIMIT_CONTROL_MS is dropped. One that sends no
+ * more (shutdown()) may still read. Only this process's user and root are listened to
+ * (SO_PEERCRED). A connection carries one request; what comes after it is read and thrown away.
+ * Belongs to one thread. */
 #pragma once
 
 #include "daemon/control_message.h"
@@ -51,7 +53,7 @@ enum control_urgency {
  * not there any more. */
 void control_send(
 	struct control *c, uint64_t client, struct slice lines, enum control_urgency urgency);
-/* Closes the connection when all is sent, or after LIMIT_CONTROL_MS. */
+/* Closes the connection when all is sent, or after LIMIT_CONTROL_END_MS. */
 void control_end(struct control *c, uint64_t client);
 /* Clients that are connected. */
 size_t control_clients(const struct control *c);
