@@ -1,5 +1,7 @@
 #include "cli/chosen.h"
 #include "cli/command.h"
+#include "cli/fetch_health.h"
+#include "cli/fetch_service.h"
 #include "cli/json.h"
 #include "cli/stop.h"
 
@@ -11,6 +13,7 @@
 /* How far an account is, for the bar over all of them. */
 struct share {
 	uint64_t to_fetch, to_fetch_bytes, fetched, fetched_bytes;
+	bool ended;
 };
 
 struct fetch {
@@ -41,8 +44,8 @@ static void draw(struct fetch *t, const struct poller_event *e)
 		struct share *s = &t->shares[i];
 
 		if (t->chosen.all[i].account == e->account)
-			*s = (struct share){
-				e->to_fetch, e->to_fetch_bytes, e->fetched, e->fetched_bytes};
+			*s = (struct share){e->to_fetch, e->to_fetch_bytes, e->fetched,
+				e->fetched_bytes, e->kind == POLLER_DONE};
 		state.items += s->fetched;
 		state.items_all += s->to_fetch;
 		state.done += s->fetched_bytes;
@@ -168,20 +171,10 @@ static void print_summary(struct fetch *t)
 
 /* ---- Polling -------------------------------------------------------------------------------- */
 
-/* They were read before anything began: one that was not to be had never got here. */
-static void give_secret(struct poller *p, const struct poller_event *e)
-{
-	struct chosen_account *one = e->owner;
-
-	poller_give(p, e->poll, one->secret);
-	one->secret = (struct secret){0};
-}
-
-static void handle(struct fetch *t, struct poller *p, const struct poller_event *e)
+static void handle(struct fetch *t, const struct poller_event *e)
 {
 	switch (e->kind) {
 	case POLLER_SECRET:
-		give_secret(p, e);
 		break;
 	case POLLER_PROGRESS:
 		draw(t, e);
@@ -199,6 +192,43 @@ static void handle(struct fetch *t, struct poller *p, const struct poller_event 
 	}
 }
 
+/* ---- Through the service --------------------------------------------------------------------- */
+
+static int poll_by_service(struct fetch *t, struct fetch_service *s, struct fault *f)
+{
+	static const struct poller_event nothing = {.kind = POLLER_DONE};
+	struct poller_event event;
+	struct fault untold;
+	int r;
+
+	progress_begin(&t->run->progress);
+	while ((r = fetch_service_next(s, &event, f)) == POLLER_EVENT)
+		handle(t, &event);
+	fault_record(&untold, FAULT_INTERRUPT, SCOPE_ACCOUNT, 0,
+		"popkeepd does not poll it any more: its configuration has changed");
+	for (size_t i = 0; r == 0 && i < t->chosen.n; i++) {
+		if (!t->shares[i].ended)
+			account_ended(t, t->chosen.all[i].account, &nothing, &untold);
+	}
+	return r;
+}
+
+/* ---- By itself ------------------------------------------------------------------------------- */
+
+/* The secret was read before anything began: an account whose was not to be had never got here. */
+static int handle_own(struct fetch *t, struct poller *p, const struct health_book *health,
+	const struct poller_event *e, struct fault *f)
+{
+	struct chosen_account *one = e->owner;
+
+	handle(t, e);
+	if (e->kind == POLLER_SECRET) {
+		poller_give(p, e->poll, one->secret);
+		one->secret = (struct secret){0};
+	}
+	return e->kind == POLLER_DONE ? health_book_note(health, p, e, f) : 0;
+}
+
 static int add_accounts(struct fetch *t, struct poller *p, struct fault *f)
 {
 	static const struct poller_event nothing = {.kind = POLLER_DONE};
@@ -214,14 +244,27 @@ static int add_accounts(struct fetch *t, struct poller *p, struct fault *f)
 	return 0;
 }
 
+static int work(struct fetch *t, struct poller *p, struct fault *f)
+{
+	struct health_book health CLEANUP(health_book_deinit) = {0};
+	struct poller_event event;
+	int r;
+
+	if (health_book_open(&health, p, f) < 0 || add_accounts(t, p, f) < 0)
+		return -1;
+	while ((r = poller_next(p, &event, f)) == POLLER_EVENT) {
+		if (handle_own(t, p, &health, &event, f) < 0)
+			return -1;
+	}
+	return r;
+}
+
 static int poll_all(struct fetch *t, struct fault *f)
 {
 	const struct run *run = t->run;
 	struct poller_options options = {
 		.archive_folder = run->folder, .cache_dir = run->cache_dir};
 	struct poller *p CLEANUP(poller_closep) = NULL;
-	struct poller_event event;
-	int r;
 
 	if (run->config) {
 		options.max_sessions = run->config->max_sessions;
@@ -231,11 +274,7 @@ static int poll_all(struct fetch *t, struct fault *f)
 		return -1;
 	stop_set_poller(p);
 	progress_begin(&t->run->progress);
-	r = add_accounts(t, p, f);
-	while (r == 0 && (r = poller_next(p, &event, f)) == POLLER_EVENT) {
-		handle(t, p, &event);
-		r = 0;
-	}
+	int r = work(t, p, f);
 	stop_set_poller(NULL);
 	return r;
 }
@@ -273,6 +312,23 @@ static int make_archive(struct run *run, struct fault *f)
 	return r < 0 ? -1 : 0;
 }
 
+/* An account that --url describes is none of the service's. */
+static int fetch_all(struct fetch *t, struct fault *f)
+{
+	struct run *run = t->run;
+	struct fetch_service *service CLEANUP(fetch_service_freep) = NULL;
+	int r = FETCH_NO_SERVICE;
+
+	if (!option_given(&run->arguments, "url"))
+		r = fetch_service_begin(run, &t->chosen, &service, f);
+	if (r == 0)
+		return poll_by_service(t, service, f);
+	if (r < 0)
+		return -1;
+	chosen_read_secrets(&t->chosen);
+	return make_archive(run, f) < 0 ? -1 : poll_all(t, f);
+}
+
 static int fetch_failed(struct run *run, const struct fault *f)
 {
 	run_complain(run, "%s%s", f->text, fault_advice(f));
@@ -292,9 +348,8 @@ static int fetch_run(struct run *run)
 		return run_fail(run, &f);
 	}
 	warn_without_tls(run, &t.chosen);
-	chosen_read_secrets(&t.chosen);
 	stop_catch_signals();
-	if (make_archive(run, &f) < 0 || poll_all(&t, &f) < 0)
+	if (fetch_all(&t, &f) < 0)
 		return fetch_failed(run, &f);
 	print_summary(&t);
 	int status = verdict_status(&t.verdict);
@@ -307,7 +362,8 @@ const struct command command_fetch = {
 	.name = "fetch",
 	.arguments = "[ACCOUNT...]",
 	.summary = "fetch what is new; never deletes",
-	.details = "Without ACCOUNT all configured ones are polled. --url needs no configuration; "
+	.details = "Without ACCOUNT all configured ones are polled, by the service where one runs. "
+		   "--url needs no configuration; "
 		   "the\n"
 		   "password is asked for on the terminal unless --password-command or\n"
 		   "--password-file is given. The last @ of a URL separates user and host.",

@@ -47,26 +47,6 @@ static int load_config(struct run *run, struct fault *f)
 	return 0;
 }
 
-/* $XDG_DATA_HOME/popkeep; the XDG specification says that a relative value does not count. */
-static int default_folder(char **ret, struct fault *f)
-{
-	const char *data = from_environment("XDG_DATA_HOME"), *home = from_environment("HOME");
-	int r;
-
-	if (data && data[0] == '/')
-		r = asprintf(ret, "%s/popkeep", data);
-	else if (home)
-		r = asprintf(ret, "%s/.local/share/popkeep", home);
-	else
-		return fault_set(f, FAULT_USAGE, SCOPE_SESSION, 0,
-			"no archive named and no HOME to find the default one: give -C ARCHIVE");
-	if (r < 0) {
-		*ret = NULL;
-		return fault_memory(f);
-	}
-	return 0;
-}
-
 int run_find_folder(struct run *run, struct fault *f)
 {
 	const char *folder = option_value(&run->arguments, "archive");
@@ -82,7 +62,7 @@ int run_find_folder(struct run *run, struct fault *f)
 		run->cache_dir = run->config->cache_dir;
 	}
 	if (!folder)
-		return default_folder(&run->folder, f);
+		return config_default_archive(&run->folder, f);
 	if (!folder[0])
 		return fault_set(f, FAULT_USAGE, SCOPE_SESSION, 0, "the archive's name is empty");
 	run->folder = strdup(folder);

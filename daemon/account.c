@@ -50,6 +50,23 @@ void account_deinit(struct account *a)
 	*a = (struct account){0};
 }
 
+static bool same_text(const char *a, const char *b)
+{
+	return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+bool account_is_same(const struct account *a, const struct account *b)
+{
+	return same_text(a->name, b->name) && same_text(a->host, b->host) && a->port == b->port &&
+	       a->tls == b->tls && same_text(a->user, b->user) &&
+	       a->secret_source == b->secret_source &&
+	       same_text(a->secret_value, b->secret_value) && same_text(a->auth, b->auth) &&
+	       same_text(a->tls_ca_file, b->tls_ca_file) && same_text(a->tls_pin, b->tls_pin) &&
+	       same_text(a->proxy, b->proxy) && same_text(a->class_, b->class_) &&
+	       a->max_message_size == b->max_message_size && a->timeout_ms == b->timeout_ms &&
+	       a->pipelining == b->pipelining;
+}
+
 char *account_server(const struct account *a)
 {
 	bool is_v6 = strchr(a->host, ':');

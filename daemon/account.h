@@ -45,6 +45,8 @@ struct account {
 
 void account_init(struct account *a);
 void account_deinit(struct account *a);
+/* Whether all is the same that a session depends on: all but the interval. */
+bool account_is_same(const struct account *a, const struct account *b);
 
 /* How the ledger names the server: "host", or "host:port" where the port is neither 110 nor 995 (so
  * that going from STLS to implicit TLS is no new UIDL space). Freed by the caller; NULL when out of

@@ -262,6 +262,22 @@ int config_default_path(char **ret, struct fault *f)
 	return CONFIG_NONE;
 }
 
+int config_default_archive(char **ret, struct fault *f)
+{
+	const char *data = secure_getenv("XDG_DATA_HOME"), *home = secure_getenv("HOME");
+
+	/* As above: a relative value does not count. */
+	if (data && data[0] == '/')
+		*ret = join(data, "popkeep");
+	else if (home && home[0])
+		*ret = join(home, ".local/share/popkeep");
+	else
+		return fault_set(f, FAULT_USAGE, SCOPE_SESSION, 0,
+			"no archive named and no HOME to find the default one: give -C ARCHIVE, or "
+			"archive in the configuration");
+	return *ret ? 0 : fault_memory(f);
+}
+
 const struct account *config_account(const struct config *c, const char *name)
 {
 	size_t low = 0, high = c->accounts_n;

@@ -51,6 +51,10 @@ void config_freep(struct config **c);
 enum { CONFIG_NONE = 1 };
 int config_default_path(char **ret, struct fault *f) MUST_CHECK;
 
+/* The archive where none is named: $XDG_DATA_HOME/popkeep or ~/.local/share/popkeep. *ret is the
+ * caller's. FAULT_USAGE: there is no HOME. */
+int config_default_archive(char **ret, struct fault *f) MUST_CHECK;
+
 /* Borrowed from the configuration; NULL when there is none of that name. */
 const struct account *config_account(const struct config *c, const char *name);
 /* The name most like it, for "no account "ana"; did you mean "anna"?"; NULL when none is near. */

@@ -197,7 +197,8 @@ static void end_session(struct poll *one)
 	int64_t pause = reconnect_after(one, s);
 
 	one->fault = *session_fault(s);
-	one->hindrance = session_hindrance(s);
+	one->hindrance = one->stopped && one->fault.code != FAULT_NONE ? HINDRANCE_STOPPED
+								       : session_hindrance(s);
 	one->login_delay_s = session_login_delay(s);
 	one->before = total(one);
 	(void)session_sums(s, &one->sums);

@@ -237,6 +237,16 @@ void poller_cancel(struct poller *p, struct poll *one, const struct fault *why)
 		finish(p, &p->waiting, one);
 }
 
+int poller_put_health(struct poller *p, const struct health *h, struct fault *f)
+{
+	struct item *item = item_new_health(h, f);
+
+	if (!item)
+		return -1;
+	intake_put(p->intake, item);
+	return 0;
+}
+
 static void begin_polls(struct poller *p)
 {
 	struct admission_entry *e;

@@ -12,6 +12,7 @@
  *	} */
 #pragma once
 
+#include "archive/health.h"
 #include "archive/maildrop.h"
 #include "daemon/account.h"
 #include "daemon/hindrance.h"
@@ -78,6 +79,8 @@ bool poller_is_idle(const struct poller *p);
 /* How many are under way. */
 uint32_t poller_active(const struct poller *p);
 
+/* Has the archive remember how an account's polls go (archive/health.h). Copied. */
+int poller_put_health(struct poller *p, const struct health *h, struct fault *f) MUST_CHECK;
 /* The poller's own view of the archive, for reading; borrowed. */
 struct store *poller_store(struct poller *p);
 

@@ -1,0 +1,310 @@
+/* In which order the service comes up, and why:
+ *
+ *  1 the configuration is read; whatever is wrong with it ends it here
+ *  2 root gives up root and becomes the archive's owner
+ *  3 the runner is forked: no thread may exist then, and it stays outside of the sandbox
+ *  4 the archive is made where there is none, and its service lock taken: one popkeepd for each
+ *  5 the control socket is opened: nobody else can answer on it, the lock is ours
+ *  6 the sandbox is entered: what is opened outside of it is open
+ *  7 the service runs; its writer thread is inside of the sandbox too */
+#include "daemon/popkeepd.h"
+
+#include "archive/escape.h"
+#include "daemon/control.h"
+#include "daemon/control_path.h"
+#include "daemon/harden.h"
+#include "daemon/log.h"
+#include "daemon/service.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <libgen.h>
+#include <locale.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+enum { STATUS_USAGE = 2 };
+
+enum task { TASK_SERVE, TASK_CHECK, TASK_HELP, TASK_VERSION };
+
+struct options {
+	const char *config;
+	enum task task;
+	enum log_level level;
+};
+
+/* All that is open while it serves. */
+struct popkeepd {
+	char *config_path, *archive, *socket;
+	struct config *config;
+	struct runner *runner;
+	struct store *guard; /* holds the service lock */
+	struct control *control;
+	struct sandbox_state sandbox;
+};
+
+static void popkeepd_deinit(struct popkeepd *d)
+{
+	control_closep(&d->control);
+	store_closep(&d->guard);
+	runner_stopp(&d->runner);
+	config_freep(&d->config);
+	free(d->config_path);
+	free(d->archive);
+	free(d->socket);
+}
+
+/* ---- The command line ------------------------------------------------------------------------ */
+
+static const char usage[] =
+	"usage: popkeepd [-c CONFIG] [-q | -v] [--check]\n"
+	"Polls the configured accounts until it is told to end; stays in the foreground.\n"
+	"  -c, --config CONFIG  the configuration file\n"
+	"      --check          read the configuration, say what is wrong with it, and end\n"
+	"  -q, --quiet          log warnings and errors only\n"
+	"  -v, --verbose        log each poll\n"
+	"  -h, --help\n"
+	"      --version\n";
+
+static int parse(int argc, char **argv, struct options *ret)
+{
+	static const struct option known[] = {{"config", required_argument, NULL, 'c'},
+		{"check", no_argument, NULL, 'C'}, {"quiet", no_argument, NULL, 'q'},
+		{"verbose", no_argument, NULL, 'v'}, {"help", no_argument, NULL, 'h'},
+		{"version", no_argument, NULL, 'V'}, {NULL, 0, NULL, 0}};
+	int c;
+
+	*ret = (struct options){.level = LOG_LEVEL_INFO};
+	while ((c = getopt_long(argc, argv, "c:qvh", known, NULL)) != -1) {
+		switch (c) {
+		case 'c':
+			ret->config = optarg;
+			break;
+		case 'C':
+			ret->task = TASK_CHECK;
+			break;
+		case 'q':
+			ret->level = LOG_LEVEL_WARNING;
+			break;
+		case 'v':
+			ret->level = LOG_LEVEL_DEBUG;
+			break;
+		case 'h':
+			ret->task = TASK_HELP;
+			break;
+		case 'V':
+			ret->task = TASK_VERSION;
+			break;
+		default:
+			return -1;
+		}
+	}
+	if (optind < argc) {
+		char text[100];
+
+		(void)fprintf(stderr, "popkeepd: no argument is expected: %s\n",
+			escape_text(slice_text(argv[optind]), text, sizeof text));
+		return -1;
+	}
+	return 0;
+}
+
+/* ---- Coming up ------------------------------------------------------------------------------- */
+
+static int load(struct popkeepd *d, const struct options *o, struct fault *f)
+{
+	const char *path = o->config ? o->config : secure_getenv("POPKEEP_CONFIG");
+
+	if (path && path[0]) {
+		d->config_path = strdup(path);
+		if (!d->config_path)
+			return fault_memory(f);
+	} else {
+		int r = config_default_path(&d->config_path, f);
+
+		if (r < 0)
+			return -1;
+		if (r == CONFIG_NONE)
+			return fault_set(f, FAULT_USAGE, SCOPE_ARCHIVE, 0,
+				"no configuration: write /etc/popkeep/popkeep.conf or give one "
+				"with -c");
+	}
+	if (config_load(d->config_path, &d->config, f) < 0)
+		return -1;
+	if (d->config->archive) {
+		d->archive = strdup(d->config->archive);
+		return d->archive ? 0 : fault_memory(f);
+	}
+	return config_default_archive(&d->archive, f);
+}
+
+static int check(const struct popkeepd *d)
+{
+	(void)printf("%s: right, with %zu accounts; the archive is %s\n", d->config_path,
+		d->config->accounts_n, d->archive);
+	return 0;
+}
+
+static int open_archive(struct popkeepd *d, struct fault *f)
+{
+	int r = store_create(d->archive, d->config->cache_dir, f);
+
+	if (r < 0)
+		return -1;
+	if (r != STORE_EXISTS)
+		log_line(LOG_LEVEL_NOTICE, NULL, "made a new archive in %s", d->archive);
+	if (store_open(d->archive, d->config->cache_dir, STORE_WRITE, &d->guard, f) < 0)
+		return -1;
+	for (char *text; (text = store_take_notice(d->guard));) {
+		log_line(LOG_LEVEL_NOTICE, NULL, "%s", text);
+		free(text);
+	}
+	return store_lock_service(d->guard, f);
+}
+
+static int open_control(struct popkeepd *d, struct fault *f)
+{
+	if (control_choose_path(d->config->runtime_dir, d->archive, &d->socket, f) < 0)
+		return -1;
+	return control_open(d->socket, &d->control, f);
+}
+
+static bool uses_kerberos(const struct config *c)
+{
+	for (size_t i = 0; i < c->accounts_n; i++) {
+		if (c->accounts[i].auth && strcmp(c->accounts[i].auth, "GSSAPI") == 0)
+			return true;
+	}
+	return false;
+}
+
+/* The folder of path, at most PATH_MAX, in to. */
+static const char *folder_of(const char *path, char to[static 4096])
+{
+	(void)snprintf(to, 4096, "%s", path);
+	return dirname(to);
+}
+
+/* What is read while the service runs: the configuration's folders, for the next reload, and those
+ * of certificates. */
+static int fill_read_paths(const struct config *c, char ***ret, size_t *ret_n, struct fault *f)
+{
+	char folder[4096];
+	size_t n = 0;
+	char **paths = calloc(c->files_n + c->accounts_n + 1, sizeof *paths);
+
+	*ret = paths;
+	*ret_n = 0;
+	if (!paths)
+		return fault_memory(f);
+	for (size_t i = 0; i < c->files_n + c->accounts_n; i++) {
+		const char *file =
+			i < c->files_n ? c->files[i] : c->accounts[i - c->files_n].tls_ca_file;
+
+		if (!file)
+			continue;
+		file = folder_of(file, folder);
+		if (n > 0 && strcmp(paths[n - 1], file) == 0)
+			continue;
+		paths[n] = strdup(file);
+		if (!paths[n])
+			return fault_memory(f);
+		*ret_n = ++n;
+	}
+	return 0;
+}
+
+static int enter_sandbox(struct popkeepd *d, struct fault *f)
+{
+	char socket_folder[4096], metrics_folder[4096];
+	const char *write[4] = {d->archive, folder_of(d->socket, socket_folder)};
+	size_t write_n = 2, read_n = 0;
+	char **read = NULL;
+
+	if (d->config->cache_dir)
+		write[write_n++] = d->config->cache_dir;
+	if (d->config->metrics_file)
+		write[write_n++] = folder_of(d->config->metrics_file, metrics_folder);
+	int r = fill_read_paths(d->config, &read, &read_n, f);
+	struct sandbox_plan plan = {
+		.write_folders = write,
+		.write_folders_n = write_n,
+		.read_paths = (const char *const *)read,
+		.read_paths_n = read_n,
+		.kerberos =
+			uses_kerberos(d->config) ? SANDBOX_WITH_KERBEROS : SANDBOX_WITHOUT_KERBEROS,
+		.mode = d->config->sandbox,
+	};
+	if (r == 0)
+		r = sandbox_enter(&plan, &d->sandbox, f);
+	for (size_t i = 0; i < read_n; i++)
+		free(read[i]);
+	free(read);
+	if (r == 0 && d->sandbox.incomplete)
+		log_line(LOG_LEVEL_WARNING, NULL, "the sandbox is incomplete: %s", d->sandbox.text);
+	return r;
+}
+
+/* Before any thread: they inherit it, and the service takes them from a descriptor. */
+static void block_signals(void)
+{
+	sigset_t taken;
+
+	(void)sigemptyset(&taken);
+	(void)sigaddset(&taken, SIGTERM);
+	(void)sigaddset(&taken, SIGINT);
+	(void)sigaddset(&taken, SIGHUP);
+	(void)sigprocmask(SIG_BLOCK, &taken, NULL);
+	(void)signal(SIGPIPE, SIG_IGN);
+}
+
+static int serve(struct popkeepd *d, struct fault *f)
+{
+	block_signals();
+	if (store_become_owner(d->archive, f) < 0 ||
+		runner_start(d->config_path, d->archive, &d->runner, f) < 0 ||
+		open_archive(d, f) < 0 || open_control(d, f) < 0 || enter_sandbox(d, f) < 0) {
+		log_line(LOG_LEVEL_ERROR, NULL, "%s", f->text);
+		return -1;
+	}
+	struct service_options options = {
+		.config_path = d->config_path,
+		.archive_folder = d->archive,
+		.runner = d->runner,
+		.control = d->control,
+		.sandbox = &d->sandbox,
+	};
+	struct config *config = d->config;
+	d->config = NULL;
+	return service_run(&options, config, f);
+}
+
+int popkeepd_main(int argc, char **argv)
+{
+	struct popkeepd d CLEANUP(popkeepd_deinit) = {0};
+	struct options o;
+	struct fault f = {0};
+
+	process_harden();
+	(void)umask(077);
+	(void)setlocale(LC_CTYPE, "C.UTF-8");
+	log_open("popkeepd");
+	if (parse(argc, argv, &o) < 0) {
+		(void)fputs(usage, stderr);
+		return STATUS_USAGE;
+	}
+	log_set_level(o.level);
+	if (o.task == TASK_HELP || o.task == TASK_VERSION) {
+		(void)printf("%s", o.task == TASK_HELP ? usage : "popkeepd " POPKEEP_VERSION "\n");
+		return 0;
+	}
+	if (load(&d, &o, &f) < 0) {
+		log_line(LOG_LEVEL_ERROR, NULL, "%s", f.text);
+		return fault_exit_status(&f);
+	}
+	if (o.task == TASK_CHECK)
+		return check(&d);
+	log_set_archive(d.archive);
+	return serve(&d, &f) < 0 ? fault_exit_status(&f) : 0;
+}

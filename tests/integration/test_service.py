@@ -1,0 +1,367 @@
+"""popkeepd: polls by itself, answers the control socket, and survives what goes wrong."""
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+
+import client
+import mailgen
+import popkeep
+from fixture import a_dovecot, check_kept, scripted_account
+from popkeep import Popkeep
+from scripted import Message, Server, Session
+from service import NotifySocket, Service
+from tap import case, check, equal, main, wait_until
+
+MAIL = mailgen.mailbox('service', 30, size=800)
+
+
+def kept(keep):
+    return len(keep.digests())
+
+
+# ---- Polling --------------------------------------------------------------------------------------
+
+@case
+def it_makes_the_archive_and_polls_every_account(folder):
+    with a_dovecot(folder, {'anna': MAIL[:20], 'bert': MAIL[20:]}) as server:
+        keep = Popkeep(folder)
+        keep.account('anna', server.plain, interval='10s')
+        keep.account('bert', server.tls, tls='implicit', ca=server.ca, host='localhost',
+                     interval='10s')
+        with Service(keep) as service:
+            wait_until(lambda: keep.archive.exists() and kept(keep) == len(MAIL), 60, 'all kept')
+            server.deliver('anna', [b'Subject: later\r\n\r\nlater\r\n'])
+            service.wait_for('account anna: 1 new', 20)
+        check_kept(keep, [*MAIL, b'Subject: later\r\n\r\nlater\r\n'])
+        for name in ('anna', 'bert'):
+            popkeep.check_sums(keep.status(name))
+
+
+@case
+def a_fetch_goes_through_it_and_polls_now(folder):
+    with Server(MAIL[:10]) as server:
+        keep = scripted_account(folder, server, interval='1d')
+        with Service(keep) as service:
+            service.wait_for('10 new', 90)
+            server.messages += [Message(m) for m in MAIL[10:15]]
+            line = keep.fetch_account('anna')
+            equal((line['new'], line['listed'], line['archived']), (5, 15, 15), 'of the fetch')
+            equal(keep.fetch_account('anna')['new'], 0, 'new in the next one')
+        check_kept(keep, MAIL[:15])
+
+
+@case
+def a_fetch_while_it_polls_sees_what_came_after(folder):
+    class Held(Session):
+        def do_UIDL(self, argument):
+            super().do_UIDL(argument)
+            if len(self.server.sessions) == 1:
+                self.flush()
+                self.server.messages += [Message(m) for m in MAIL[10:12]]
+                time.sleep(1.5)
+
+        def do_LIST(self, argument):
+            self.ok()
+            self.lines([b'%d %d' % (n, m.size) for n, m in enumerate(self.messages[:10], 1)])
+
+    with Server(MAIL[:10], Held) as server:
+        keep = scripted_account(folder, server, interval='1d')
+        with Service(keep):
+            wait_until(lambda: server.sessions and server.sessions[0].count('UIDL'), 90, 'a poll')
+            keep.fetch('anna')
+            check_kept(keep, MAIL[:12])
+
+
+@case
+def a_fetch_of_an_account_it_does_not_know_says_to_reload(folder):
+    with Server(MAIL[:3]) as server:
+        keep = scripted_account(folder, server, interval='1d')
+        with Service(keep) as service:
+            keep.account('bert', server.port)
+            result = keep.fetch('bert', code=popkeep.USAGE)
+            check('reload' in result.err and 'bert' in result.err, str(result))
+            service.reload()
+            service.wait_for('configuration read again')
+            equal(keep.fetch_account('bert')['new'] + keep.fetch_account('bert')['duplicate'], 0,
+                  'nothing is left for the second fetch')
+
+
+# ---- Ending and starting --------------------------------------------------------------------------
+
+class Slow(Session):
+    """Sends each message after a moment."""
+    def retr(self, number, message):
+        time.sleep(0.05)
+        super().retr(number, message)
+        self.flush()
+
+
+@case
+def SIGTERM_ends_it_within_seconds_and_what_came_whole_is_kept(folder):
+    with Server(mailgen.mailbox('slow', 400, size=400), Slow) as server:
+        keep = scripted_account(folder, server, interval='1d')
+        with Service(keep) as service:
+            wait_until(lambda: server.sessions and server.sessions[0].count('RETR') > 20
+                       and server.sessions[0].sent > 10000, 90, 'a fetch at work')
+            begin = time.monotonic()
+            equal(service.stop(), 0, 'exit status')
+            check(time.monotonic() - begin < 5, 'within seconds')
+        equal(server.sessions[0].ended, 'dropped', 'how the session ended: no QUIT')
+        check(kept(keep) > 0, 'something is kept')
+        keep.verify()
+
+
+@case
+def killed_and_started_again_it_goes_on(folder):
+    mail = mailgen.mailbox('killed', 60, size=400)
+    with Server(mail, Slow) as server:
+        keep = scripted_account(folder, server, interval='10s')
+        for _ in range(3):
+            service = Service(keep).start()
+            n = len(server.sessions)
+            wait_until(lambda: len(server.sessions) > n and server.sessions[-1].sent > 5000, 90,
+                       'a fetch at work')
+            service.kill()
+        with Service(keep):
+            wait_until(lambda: kept(keep) == len(mail), 60, 'all kept')
+        check_kept(keep, mail)
+
+
+@case
+def a_second_one_on_the_same_archive_is_refused(folder):
+    with Server(MAIL[:3]) as server:
+        keep = scripted_account(folder, server, interval='1d')
+        with Service(keep) as service:
+            second = Service(keep, ready=False).start()
+            equal(second.wait(), popkeep.BUSY, 'exit status of the second')
+            check('popkeepd' in second.log, f'says why: {second.log}')
+            equal(keep.fetch_account('anna')['listed'], 3, 'the first one goes on')
+            service.process.send_signal(signal.SIGTERM)
+
+
+@case
+def a_socket_that_a_dead_one_left_is_no_hindrance(folder):
+    with Server(MAIL[:3]) as server:
+        keep = scripted_account(folder, server, interval='1d')
+        service = Service(keep).start()
+        service.kill()
+        check(list((folder / 'run').glob('*.sock')), 'the socket is left')
+        equal(keep.fetch_account('anna')['listed'], 3, 'fetch works by itself')
+        with Service(keep):
+            keep.fetch_account('anna')
+        check(not list((folder / 'run').glob('*.sock')), 'no socket is left')
+
+
+@case
+def a_socket_path_that_is_too_long_is_told_with_what_to_do(folder):
+    deep = folder / ('x' * 100)
+    deep.mkdir()
+    with Server(MAIL[:3]) as server:
+        keep = scripted_account(folder, server)
+        keep.globals['runtime-dir'] = deep
+        service = Service(keep, ready=False).start()
+        equal(service.wait(), popkeep.USAGE, 'exit status')
+        check('107' in service.log and 'runtime-dir' in service.log, service.log)
+
+
+# ---- Configuration --------------------------------------------------------------------------------
+
+@case
+def a_broken_configuration_at_reload_leaves_the_old_one_in_force(folder):
+    with Server(MAIL[:3]) as server:
+        keep = scripted_account(folder, server, interval='1d')
+        with Service(keep) as service:
+            keep.write_config('intervall = "5m"\n')
+            service.reload()
+            service.wait_for('the configuration is broken')
+            keep.write_config()
+            equal(keep.fetch_account('anna')['listed'], 3, 'the old one works')
+            result = keep.run('status', code=None)
+            check('intervall' in str(result), f'status says so:\n{result}')
+            equal(result.code, popkeep.PARTLY, 'exit status')
+            service.reload()
+            service.wait_for('configuration read again')
+            equal(keep.run('status').code, 0, 'exit status when it is right again')
+
+
+@case
+def a_reload_drops_no_session_of_an_unchanged_account(folder):
+    mail = mailgen.mailbox('reload', 120, size=400)
+    with Server(mail, Slow) as server, Server(MAIL[:2]) as other:
+        keep = scripted_account(folder, server, interval='1d')
+        with Service(keep) as service:
+            wait_until(lambda: server.sessions and server.sessions[0].sent > 5000, 90,
+                       'a fetch at work')
+            keep.account('bert', other.port, interval='1d')
+            service.reload()
+            service.wait_for('configuration read again: 2 accounts')
+            wait_until(lambda: kept(keep) == len(mail) + 2, 60, 'all kept')
+            equal(len(server.sessions[:1]), 1, 'sessions')
+            wait_until(lambda: server.sessions[0].ended == 'quit', 20, 'the session ends by QUIT')
+            del keep.accounts['bert']
+            keep.write_config()
+            service.reload()
+            service.wait_for('account bert: not configured any more')
+            result = keep.run('status', '--all')
+            check('anna' in str(result), str(result))
+
+
+# ---- Failures -------------------------------------------------------------------------------------
+
+@case
+def a_wrong_password_is_tried_thrice_a_day_and_no_more(folder):
+    class Refuses(Session):
+        password_reply = '-ERR [AUTH] no'
+
+    with Server(MAIL[:3], Refuses) as server:
+        keep = scripted_account(folder, server, interval='10s')
+        with Service(keep) as service:
+            service.wait_for('refuses the login', 90)
+            for _ in range(3):
+                keep.fetch('anna', code=popkeep.LOGIN)
+            result = keep.run('status', code=popkeep.PARTLY)
+            check('login' in str(result), str(result))
+            n = len(server.sessions)
+        # A new start does not begin counting anew.
+        with Service(keep) as service:
+            time.sleep(3)
+            equal(len(server.sessions), n, 'logins after a start')
+            server.session = Session
+            equal(keep.fetch_account('anna')['new'], 3, 'new, with the right password')
+            equal(keep.run('status').code, 0, 'exit status when it goes well again')
+
+
+@case
+def a_password_command_that_hangs_holds_up_nobody_else(folder):
+    with Server(MAIL[:3]) as server, Server(MAIL[3:6]) as other:
+        keep = scripted_account(folder, server, interval='1d', password_command='sleep 1000')
+        keep.account('bert', other.port, interval='1d')
+        with Service(keep) as service:
+            service.wait_for('account bert: 3 new', 90)
+            begin = time.monotonic()
+            equal(service.stop(), 0, 'exit status')
+            check(time.monotonic() - begin < 10, 'it ends within seconds')
+        equal(server.sessions, [], 'sessions without a password')
+
+
+@case
+def a_full_disk_stops_polling_and_it_goes_on_by_itself(folder):
+    if os.getuid() != 0:
+        return
+    disk = folder / 'disk'
+    disk.mkdir()
+    subprocess.run(['mount', '-t', 'tmpfs', '-o', 'size=24m', 'tmpfs', disk], check=True)
+    try:
+        with Server(MAIL[:3]) as server:
+            keep = scripted_account(folder, server, interval='10s')
+            keep.archive = disk / 'archive'
+            keep.globals['min-free'] = '16M'
+            with Service(keep) as service:
+                service.wait_for('3 new', 90)
+                ballast = disk / 'ballast'
+                ballast.write_bytes(bytes(12 << 20))
+                service.wait_for('disk full')
+                result = keep.run('status', code=popkeep.PARTLY)
+                check('disk full' in str(result), str(result))
+                server.messages += [Message(MAIL[4])]
+                n = len(server.sessions)
+                time.sleep(3)
+                check(len(server.sessions) <= n + 1, 'no polls')
+                result = keep.fetch('anna', code=popkeep.FAILED)
+                check('disk full' in result.err, str(result))
+                ballast.unlink()
+                service.wait_for('there is room on disk again')
+                service.wait_for('1 new', 90)
+            check_kept(keep, MAIL[:3] + [MAIL[4]])
+    finally:
+        subprocess.run(['umount', disk], check=True)
+
+
+# ---- The service manager, metrics, alerts ----------------------------------------------------------
+
+@case
+def the_service_manager_is_told(folder):
+    with Server(MAIL[:3]) as server:
+        keep = scripted_account(folder, server, interval='1d')
+        notify = NotifySocket(folder)
+        with Service(keep, notify=notify,
+                     environment={'WATCHDOG_USEC': '2000000'}) as service:
+            notify.wait_for('READY=1')
+            notify.wait_for('WATCHDOG=1')
+            service.reload()
+            notify.wait_for('RELOADING=1')
+            service.wait_for('configuration read again')
+            service.process.send_signal(signal.SIGTERM)
+            notify.wait_for('STOPPING=1')
+
+
+@case
+def metrics_are_written_and_go_with_it(folder):
+    with Server(MAIL[:3]) as server:
+        keep = scripted_account(folder, server, interval='1d')
+        path = folder / 'metrics' / 'popkeep.prom'
+        path.parent.mkdir()
+        keep.globals['metrics-file'] = path
+        with Service(keep) as service:
+            service.wait_for('3 new', 90)
+            wait_until(lambda: path.exists() and 'popkeep_fetched_messages_total' in path.read_text()
+                       and any(line.startswith('popkeep_fetched_messages_total')
+                               and line.endswith(' 3') for line in path.read_text().splitlines()),
+                       40, 'the metrics say 3')
+        check(not path.exists(), 'no metrics of a service that has ended')
+
+
+@case
+def an_alert_is_given_when_an_account_needs_attention_and_when_it_is_well_again(folder):
+    class Refuses(Session):
+        password_reply = '-ERR [AUTH] no'
+
+    told = folder / 'told'
+    with Server(MAIL[:3], Refuses) as server:
+        keep = scripted_account(folder, server, interval='1d')
+        keep.globals['alert-command'] = \
+            f'echo "$POPKEEP_EVENT $POPKEEP_ACCOUNT $POPKEEP_TEXT" >> {told}'
+        with Service(keep) as service:
+            for _ in range(3):
+                keep.fetch('anna', code=popkeep.LOGIN)
+            wait_until(lambda: told.exists() and 'attention anna' in told.read_text(), 20, 'alert')
+            server.session = Session
+            keep.fetch('anna')
+            wait_until(lambda: 'well anna' in told.read_text(), 20, 'the all-clear')
+            equal(len(told.read_text().splitlines()), 2, 'alerts')
+            check('secret' not in told.read_text() + service.log, 'no password anywhere')
+
+
+# ---- The control socket ----------------------------------------------------------------------------
+
+@case
+def hostile_clients_of_the_socket_do_it_no_harm(folder):
+    with Server(MAIL[:3]) as server:
+        keep = scripted_account(folder, server, interval='1d')
+        with Service(keep) as service:
+            path = next((folder / 'run').glob('*.sock'))
+            equal(path.stat().st_mode & 0o777, 0o600, 'mode of the socket')
+            crowd = []
+            for said in (b'', b'\0' * 70000, b'{"v":1}\n', b'[' * 5000 + b'\n', b'x' * 100,
+                         b'{"v":1,"request":"fetch","accounts":["' + b'a' * 500 + b'"]}\n',
+                         b'{"v":2,"request":"fetch"}\n', b'{"v":1,"request":"format disk"}\n'):
+                s = socket.socket(socket.AF_UNIX)
+                s.settimeout(10)
+                s.connect(str(path))
+                try:
+                    s.sendall(said)
+                except OSError:
+                    pass
+                crowd.append(s)
+            equal(keep.fetch_account('anna')['listed'], 3, 'others are served')
+            for s in crowd:
+                s.close()
+            equal(keep.fetch_account('anna')['listed'], 3, 'still')
+            check(service.process.poll() is None, 'it runs')
+
+
+if __name__ == '__main__':
+    main()
