@@ -1,20 +1,15 @@
 """The commands behind fetch, as a person or a script uses them: text, JSON, exit statuses, pipes,
 terminals of any width, damage and full disks. One Dovecot serves all cases."""
 import atexit
-import fcntl
 import hashlib
 import json
 import os
 import pathlib
-import pty
 import re
-import select
 import shutil
 import signal
-import struct
 import subprocess
 import tempfile
-import termios
 import time
 
 import dovecot
@@ -23,6 +18,7 @@ import popkeep
 import tap
 from popkeep import DAMAGED, DONE, FAILED, LOGIN, NOTHING, PARTLY, UNREACHABLE, USAGE
 from tap import case, check, equal
+from terminal import on_terminal
 
 ESCAPES = (b'Subject: =?UTF-8?Q?=1B]0;owned=07?=\r\nFrom: "\x1b[2J" <x@example.org>\r\n\r\n'
            b'text \x1b[31m red\xff\r\nback\\slash\ttab\r\n')
@@ -71,34 +67,6 @@ def copy_of_archive(folder):
 def url():
     shared()
     return f'pop3s://anna@localhost:{Shared.server.tls}'
-
-
-def on_terminal(keep, columns, *arguments, type_after=None, stop_after=None):
-    """(exit status, what the terminal got)"""
-    pid, fd = pty.fork()
-    if pid == 0:
-        os.environ.update(keep.environment())
-        time.sleep(0.1)   # until the size is set
-        os.execv(popkeep.BINARY, keep.command(*arguments))
-    fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack('HHHH', 24, columns, 0, 0))
-    out, deadline = b'', time.monotonic() + 60
-    while time.monotonic() < deadline:
-        if select.select([fd], [], [], 0.1)[0]:
-            try:
-                piece = os.read(fd, 65536)
-            except OSError:
-                break
-            if not piece:
-                break
-            out += piece
-        if type_after and type_after[0] in out:
-            os.write(fd, type_after[1])
-            type_after = None
-        if stop_after and stop_after in out:
-            os.write(fd, b'\x03')
-            stop_after = None
-    os.close(fd)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), out
 
 
 def id_of(keep, message):

@@ -1,0 +1,81 @@
+#include "cli/json.h"
+#include "cli/status.h"
+
+static void add_sums(struct json_line *l, const struct sums *s)
+{
+	json_add_count(l, "listed", s->listed);
+	json_add_count(l, "archived", s->archived);
+	json_add_count(l, "pending", s->pending);
+	json_add_count(l, "refused", s->refused);
+	json_add_count(l, "vanished", s->vanished);
+}
+
+static const char *state_word(const struct health *h)
+{
+	if (!h)
+		return "well";
+	return h->state == HEALTH_ATTENTION ? "attention" : "failing";
+}
+
+static void add_health(struct json_line *l, const struct health *h)
+{
+	json_add_text(l, "state", state_word(h));
+	if (!h)
+		return;
+	struct fault f = {.code = h->code};
+	json_add_moment(l, "since", h->since);
+	json_add_moment(l, "tried", h->tried);
+	json_add_moment(l, "next", h->next);
+	json_add_count(l, "failures", h->failures);
+	json_add_text(l, "error", h->text);
+	json_add_count(l, "status", (uint64_t)fault_exit_status(&f));
+}
+
+static void print_account(struct run *run, const struct account_report *a)
+{
+	struct json_line line;
+
+	json_line_begin(&line, "account");
+	json_add_text(&line, "account", a->name);
+	json_add_text(&line, "server", a->server);
+	json_add_text(&line, "user", a->user);
+	json_add_flag(&line, "configured", a->configured);
+	json_add_moment(&line, "polled", a->maildrop ? a->maildrop->polled : 0);
+	add_sums(&line, &a->sums);
+	json_add_count(&line, "unaccepted", a->to_accept);
+	json_add_flag(&line, "attention", a->needs != 0);
+	json_add_flag(&line, "stale", a->stale);
+	add_health(&line, a->health);
+	json_line_print(&line, &run->out);
+}
+
+static void print_summary(
+	struct run *run, const struct report *r, const struct store_totals *totals)
+{
+	struct json_line line;
+
+	json_line_begin(&line, "summary");
+	json_add_text(&line, "archive", run->folder);
+	json_add_count(&line, "accounts", r->n);
+	json_add_count(&line, "attention", r->attention);
+	json_add_count(&line, "failing", r->failing);
+	json_add_count(&line, "stale", r->stale);
+	add_sums(&line, &r->sums);
+	json_add_count(&line, "messages", totals->messages);
+	json_add_count(&line, "bytes", totals->bytes);
+	json_add_count(&line, "segments", totals->segments);
+	json_add_count(&line, "stored_bytes", totals->segment_bytes);
+	json_add_flag(&line, "disk_full", r->disk_full);
+	json_add_flag(&line, "service", r->served);
+	json_line_print(&line, &run->out);
+}
+
+void status_print_json(struct run *run, const struct report *r, const struct store_totals *totals,
+	enum status_which which)
+{
+	for (size_t i = 0; i < r->n && !out_is_over(&run->out); i++) {
+		if (r->accounts[i].needs || which == STATUS_ALL)
+			print_account(run, &r->accounts[i]);
+	}
+	print_summary(run, r, totals);
+}

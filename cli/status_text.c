@@ -1,0 +1,310 @@
+#include "cli/status.h"
+
+#include "archive/escape.h"
+#include "archive/known.h"
+#include "archive/limits.h"
+
+#include <stdio.h>
+
+/* ---- Lines ----------------------------------------------------------------------------------- */
+
+enum { LINE = 1024, NARROWEST = 24, HANG = 2 };
+
+/* The longest beginning of text that fits: up to a space where there is one. */
+static size_t fit(struct slice text, size_t columns)
+{
+	size_t n = text_fit(text, columns), space = n;
+
+	if (n == text.len)
+		return n;
+	while (space > 0 && text.data[space] != ' ')
+		space--;
+	return space > 0 ? space : n > 0 ? n : 1;
+}
+
+static void say(struct output *o, unsigned indent, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* One paragraph: on a terminal, lines of its width; elsewhere a line. What it is made of is safe to
+ * print. */
+static void say(struct output *o, unsigned indent, const char *format, ...)
+{
+	char line[LINE];
+	bool first = true;
+	va_list args;
+
+	va_start(args, format);
+	(void)vsnprintf(line, sizeof line, format, args);
+	va_end(args);
+	struct slice text = slice_text(line);
+	while (o->terminal && text.len > 0 && !out_is_over(o)) {
+		size_t columns = o->columns > indent + NARROWEST ? o->columns - indent : NARROWEST;
+		size_t n = fit(text, columns);
+
+		if (n == text.len)
+			break;
+		out_format(o, "%*s%.*s\n", (int)indent, "", (int)n, (const char *)text.data);
+		n += text.data[n] == ' ';
+		text = slice_of(text.data + n, text.len - n);
+		if (first)
+			indent += HANG;
+		first = false;
+	}
+	out_format(o, "%*s%.*s\n", (int)indent, "", (int)text.len, (const char *)text.data);
+}
+
+/* ---- The archive and the sums of all -------------------------------------------------------- */
+
+static void print_archive(struct run *run, const struct store_totals *totals)
+{
+	struct output *o = &run->out;
+	char messages[TEXT_NUMBER], bytes[TEXT_NUMBER], stored[TEXT_NUMBER],
+		ratio[TEXT_NUMBER] = "";
+
+	out_format(o, "archive   ");
+	out_escaped(o, slice_text(run->folder));
+	out_format(o, "\n");
+	if (totals->segment_bytes && totals->bytes)
+		(void)snprintf(ratio, sizeof ratio, ", ratio %.1f",
+			(double)totals->bytes / (double)totals->segment_bytes);
+	say(o, 0, "kept      %s %s, %s; %s on disk%s", text_count(totals->messages, messages),
+		plural(totals->messages, "message", "messages"), text_size(totals->bytes, bytes),
+		text_size(totals->segment_bytes, stored), ratio);
+}
+
+static void print_sums(struct output *o, unsigned indent, const char *title, const struct sums *s)
+{
+	char listed[TEXT_NUMBER], archived[TEXT_NUMBER], pending[TEXT_NUMBER], refused[TEXT_NUMBER],
+		vanished[TEXT_NUMBER];
+
+	say(o, indent, "%s%s listed = %s archived + %s pending + %s refused; %s vanished", title,
+		text_count(s->listed, listed), text_count(s->archived, archived),
+		text_count(s->pending, pending), text_count(s->refused, refused),
+		text_count(s->vanished, vanished));
+}
+
+static void print_head(struct run *run, const struct report *r, const struct store_totals *totals)
+{
+	struct output *o = &run->out;
+	char number[TEXT_NUMBER], other[TEXT_NUMBER], title[TEXT_NUMBER + 32];
+
+	print_archive(run, totals);
+	if (r->served)
+		out_format(o, "service   popkeepd runs\n");
+	(void)snprintf(title, sizeof title, "%s %s: ", text_count(r->n, number),
+		plural(r->n, "account", "accounts"));
+	print_sums(o, 0, title, &r->sums);
+	if (r->disk_full)
+		say(o, 0,
+			"disk full: %s free where the archive is, less than min-free (%s): make "
+			"room, nothing is fetched until then",
+			text_size(r->free_bytes, number), text_size(r->min_free, other));
+}
+
+/* ---- One account ----------------------------------------------------------------------------- */
+
+static void print_account(struct run *run, const struct account_report *a)
+{
+	struct output *o = &run->out;
+	char name[LIMIT_ACCOUNT_NAME * 4], user[LIMIT_USER + 64], server[LIMIT_USER],
+		when[TEXT_MOMENT];
+	const char *more = "";
+	bool polled = a->maildrop && a->maildrop->polled;
+
+	if (a->replaced)
+		more = ", replaced: the account's server or user changed";
+	else if (run->config && !a->configured)
+		more = ", not configured: fetch --url polls it";
+	out_format(o, "\n");
+	say(o, 0, "%s (%s at %s): %s%s%s", escape_text(slice_text(a->name), name, sizeof name),
+		escape_text(slice_text(a->user), user, sizeof user),
+		escape_text(slice_text(a->server), server, sizeof server),
+		polled ? "polled " : "not polled yet",
+		polled ? text_minute(o, a->maildrop->polled, when) : "", more);
+	if (a->maildrop)
+		print_sums(o, 2, "", &a->sums);
+}
+
+/* ---- Polls that fail ------------------------------------------------------------------------- */
+
+const char *status_words(enum fault_code code)
+{
+	switch (code) {
+	case FAULT_LOGIN:
+		return "login refused";
+	case FAULT_REACH:
+		return "server not reached";
+	case FAULT_PROTOCOL:
+		return "server out of order";
+	case FAULT_USAGE:
+	case FAULT_ACCESS:
+	case FAULT_MISSING:
+		return "cannot be polled";
+	case FAULT_BUSY:
+		return "busy";
+	case FAULT_WRITE:
+		return "cannot be written";
+	case FAULT_INTERRUPT:
+		return "interrupted";
+	case FAULT_NONE:
+	case FAULT_SYSTEM:
+	case FAULT_MEMORY:
+	case FAULT_LIMIT:
+	case FAULT_FORMAT:
+	case FAULT_DAMAGE:
+		break;
+	}
+	return "failing";
+}
+
+/* What to do about it, before the account's name. */
+static const char *advice(enum fault_code code)
+{
+	switch (code) {
+	case FAULT_LOGIN:
+		return "check its user and password, then run popkeep fetch";
+	case FAULT_REACH:
+		return "check the server's name and port, its certificate and the network; then "
+		       "run popkeep fetch";
+	case FAULT_USAGE:
+	case FAULT_ACCESS:
+	case FAULT_MISSING:
+		return "mend its configuration or its secret, then run popkeep account check";
+	case FAULT_WRITE:
+		return "make room or mend the disk, then run popkeep fetch";
+	case FAULT_INTERRUPT:
+	case FAULT_BUSY:
+		return "run popkeep fetch";
+	case FAULT_NONE:
+	case FAULT_SYSTEM:
+	case FAULT_MEMORY:
+	case FAULT_LIMIT:
+	case FAULT_FORMAT:
+	case FAULT_DAMAGE:
+	case FAULT_PROTOCOL:
+		break;
+	}
+	return "to see more, run popkeep account check";
+}
+
+static void print_health(struct run *run, const struct account_report *a)
+{
+	struct output *o = &run->out;
+	const struct health *h = a->health;
+	char since[TEXT_MOMENT], next[TEXT_MOMENT], tries[TEXT_NUMBER];
+
+	say(o, 2, "%s since %s, %s %s; %s%s", status_words(h->code),
+		text_minute(o, h->since, since), text_count(h->failures, tries),
+		plural(h->failures, "try", "tries"), h->next ? "next try " : "no next try is known",
+		h->next ? text_minute(o, h->next, next) : "");
+	if (h->text[0])
+		say(o, 4, "%s", h->text);
+	if (a->needs & NEEDS_POLLS)
+		say(o, 4, "%s %s", advice(h->code), a->name);
+	else
+		say(o, 4, "this may pass by itself");
+}
+
+/* ---- What needs attention, and what to do ---------------------------------------------------- */
+
+enum { UIDLS_SHOWN = 5 };
+
+static void print_uidl(struct run *run, const struct known *k)
+{
+	struct output *o = &run->out;
+	char when[TEXT_MOMENT];
+
+	out_format(o, "    UIDL ");
+	out_escaped(o, k->uidl);
+	if (k->state == KNOWN_REFUSED)
+		out_format(o, ": %s, tried %u %s, next try %s", refusal_word(k->reason),
+			(unsigned)k->tries, plural(k->tries, "time", "times"),
+			text_minute(o, k->next_try, when));
+	out_format(o, "\n");
+}
+
+static int print_uidls(
+	struct run *run, const struct account_report *a, enum known_state state, struct fault *f)
+{
+	struct known_cursor *c CLEANUP(known_closep) = NULL;
+	struct known k;
+	uint64_t n = 0;
+	char number[TEXT_NUMBER];
+	int r;
+
+	if (known_open_unkept(run->store, a->maildrop->number, &c, f) < 0)
+		return -1;
+	while ((r = known_next(c, &k, f)) == KNOWN_ROW && !out_is_over(&run->out)) {
+		if (k.state == state && !k.accepted && n++ < UIDLS_SHOWN)
+			print_uidl(run, &k);
+	}
+	if (n > UIDLS_SHOWN)
+		out_format(&run->out, "    and %s more\n", text_count(n - UIDLS_SHOWN, number));
+	return r < 0 ? -1 : 0;
+}
+
+static void print_polling(struct run *run, const struct account_report *a)
+{
+	struct output *o = &run->out;
+	char number[TEXT_NUMBER];
+
+	if (a->health)
+		print_health(run, a);
+	if (a->needs & NEEDS_FIRST_POLL) {
+		if (!a->health)
+			say(o, 2, "never polled: run popkeep fetch %s", a->name);
+	} else if (a->needs & NEEDS_FRESH) {
+		say(o, 2, "stale: its last complete poll is longer ago than --max-age");
+	}
+	if (a->needs & NEEDS_PENDING)
+		say(o, 2, "%s pending: run popkeep fetch again",
+			text_count(a->sums.pending, number));
+}
+
+static int print_lost(struct run *run, const struct account_report *a, struct fault *f)
+{
+	struct output *o = &run->out;
+	char number[TEXT_NUMBER];
+
+	if (a->needs & NEEDS_VANISHED) {
+		say(o, 2,
+			"%s vanished: listed once, gone from the server before %s fetched; ask its "
+			"owner, fetch more often, and accept it:",
+			text_count(a->sums.vanished, number),
+			plural(a->sums.vanished, "it was", "they were"));
+		if (print_uidls(run, a, KNOWN_VANISHED, f) < 0)
+			return -1;
+	}
+	if (a->needs & NEEDS_REFUSED) {
+		say(o, 2,
+			"%s refused: fetch tries again by itself; too-large means beyond "
+			"max-message-size; accept what is not to be had:",
+			text_count(a->to_accept, number));
+		if (print_uidls(run, a, KNOWN_REFUSED, f) < 0)
+			return -1;
+	}
+	if (a->needs & (NEEDS_VANISHED | NEEDS_REFUSED)) {
+		char name[LIMIT_ACCOUNT_NAME * 4];
+
+		say(o, 4, "popkeep account accept %s UIDL --reason TEXT",
+			escape_text(slice_text(a->name), name, sizeof name));
+	}
+	return 0;
+}
+
+int status_print_text(struct run *run, const struct report *r, const struct store_totals *totals,
+	enum status_which which, struct fault *f)
+{
+	print_head(run, r, totals);
+	for (size_t i = 0; i < r->n && !out_is_over(&run->out); i++) {
+		const struct account_report *a = &r->accounts[i];
+
+		if (!a->needs && which != STATUS_ALL)
+			continue;
+		print_account(run, a);
+		print_polling(run, a);
+		if (print_lost(run, a, f) < 0)
+			return -1;
+	}
+	return 0;
+}
