@@ -41,15 +41,14 @@ def one(files, ending):
 
 def runnable(files, unit, folder):
     """A copy whose ExecStart is where it was installed to: systemd wants to find the program."""
-    daemon = [p for name, p in files.items() if name.name == 'popkeepd' and 'sbin' in name.parts]
+    daemon = one(files, 'sbin/popkeepd')
     lines = []
     for line in unit.read_text().splitlines():
         key, _, value = line.partition('=')
         if key == 'ExecStart':
             program, rest = value.split(' ', 1)
             tap.check(program.endswith('/sbin/popkeepd'), f'ExecStart={value}')
-            tap.check('@' not in program, f'ExecStart={value}')
-            line = f'ExecStart={daemon[0] if daemon else "/bin/true"} {rest}'
+            line = f'ExecStart={daemon} {rest}'
         lines.append(line)
     copy = folder / unit.name
     copy.write_text('\n'.join(lines) + '\n')
@@ -126,6 +125,7 @@ def the_example_configuration_is_accepted(folder):
     example = one(files, 'popkeep/popkeep.conf.example')
     out = run(os.environ['POPKEEP'], '-c', example, 'account', 'list')
     tap.check('anna' in out and 'office' in out, out)
+    run(one(files, 'sbin/popkeepd'), '-c', example, '--check')
     drop_in = one(files, 'popkeep/credentials.conf.example').read_text()
     tap.check('\nLoadCredential=mail-anna:' in drop_in, drop_in)
     tap.check('credential = "mail-anna"' in example.read_text(), 'the names differ')
