@@ -314,13 +314,14 @@ static void receive(struct control *c, struct peer *p)
 	uint8_t bytes[READ_SIZE];
 	ssize_t n = recv(p->fd, bytes, sizeof bytes, MSG_DONTWAIT);
 
-	if (n > 0)
+	if (n > 0) {
 		take_in(c, p, slice_of(bytes, (size_t)n));
-	else if (n == 0 && p->state == PEER_ASKING)
-		drop(p);
-	else if (n == 0)
-		p->at_end = true;
-	else if (errno != EAGAIN && errno != EINTR)
+		return;
+	}
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	p->at_end = true;
+	if (n < 0 || p->state == PEER_ASKING)
 		drop(p);
 }
 
