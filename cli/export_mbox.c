@@ -104,8 +104,12 @@ static int refuse_existing(const struct mbox *x, struct fault *f)
 
 static int claim(const struct mbox *x, const char *origin, struct fault *f)
 {
-	if (is_there(x, x->name))
+	if (is_there(x, x->name)) {
+		/* What a run left that was killed behind its last rename. */
+		if (!is_there(x, x->part))
+			(void)unlinkat(x->folder, x->origin, 0);
 		return refuse_existing(x, f);
+	}
 	int r = export_origin_check(x->folder, x->origin, origin, x->path, f);
 	if (r <= 0)
 		return r;
