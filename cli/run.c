@@ -2,10 +2,10 @@
 
 #include "archive/escape.h"
 #include "cli/command.h"
+#include "cli/new_file.h"
 
 #include <errno.h>
 #include <stdio.h>
-#include <sys/stat.h>
 
 void run_deinit(struct run *run)
 {
@@ -23,13 +23,18 @@ static const char *from_environment(const char *name)
 	return value && value[0] ? value : NULL;
 }
 
-static int load_config(struct run *run, struct fault *f)
+const char *run_named_config(const struct run *run)
 {
 	const char *path = option_value(&run->arguments, "config");
+
+	return path ? path : from_environment("POPKEEP_CONFIG");
+}
+
+static int load_config(struct run *run, struct fault *f)
+{
+	const char *path = run_named_config(run);
 	char *found CLEANUP(freep) = NULL;
 
-	if (!path)
-		path = from_environment("POPKEEP_CONFIG");
 	if (!path) {
 		int r = config_default_path(&found, f);
 
@@ -49,10 +54,13 @@ static int load_config(struct run *run, struct fault *f)
 
 int run_find_folder(struct run *run, struct fault *f)
 {
+	return load_config(run, f) < 0 ? -1 : run_choose_folder(run, f);
+}
+
+int run_choose_folder(struct run *run, struct fault *f)
+{
 	const char *folder = option_value(&run->arguments, "archive");
 
-	if (load_config(run, f) < 0)
-		return -1;
 	if (!folder)
 		folder = from_environment("POPKEEP_ARCHIVE");
 	run->folder_is_named = folder != NULL;
@@ -76,27 +84,9 @@ int run_open_archive(struct run *run, struct fault *f)
 	return store_open(run->folder, run->cache_dir, STORE_READ, &run->store, f);
 }
 
-static int make_folders_above(const char *folder, struct fault *f)
-{
-	char *path CLEANUP(freep) = strdup(folder);
-	char name[256];
-
-	if (!path)
-		return fault_memory(f);
-	for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
-		*slash = '\0';
-		if (mkdir(path, 0700) < 0 && errno != EEXIST)
-			return fault_errno(f, FAULT_SYSTEM, SCOPE_ARCHIVE, errno,
-				"cannot make folder %s",
-				escape_text(slice_text(path), name, sizeof name));
-		*slash = '/';
-	}
-	return 0;
-}
-
 int run_create_archive(struct run *run, struct fault *f)
 {
-	if (make_folders_above(run->folder, f) < 0)
+	if (new_folders_above(run->folder, f) < 0)
 		return -1;
 	return store_create(run->folder, run->cache_dir, f);
 }

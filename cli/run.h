@@ -44,6 +44,10 @@ void run_deinit(struct run *run);
 /* Reads the configuration: -c, POPKEEP_CONFIG, or the default ones, which may be missing. Then
  * decides where the archive is: -C, POPKEEP_ARCHIVE, the configuration, $XDG_DATA_HOME/popkeep. */
 int run_find_folder(struct run *run, struct fault *f) MUST_CHECK;
+/* Its two halves, for a command that loads the configuration itself: what -c or POPKEEP_CONFIG name
+ * (borrowed, or NULL), and where the archive is by what is in run->config. */
+const char *run_named_config(const struct run *run);
+int run_choose_folder(struct run *run, struct fault *f) MUST_CHECK;
 /* store_become_owner(), then store_open() for reading. */
 int run_open_archive(struct run *run, struct fault *f) MUST_CHECK;
 /* Makes the archive in run->folder and the folders above it; STORE_EXISTS as store_create(). */

@@ -7,10 +7,12 @@ import scripted
 import tap
 
 
-def a_dovecot(folder, mailboxes, **options):
-    """mailboxes: {user: [message]}; the password is `secret`. To be used by `with`."""
+def a_dovecot(folder, mailboxes, passwords=None, **options):
+    """mailboxes: {user: [message]}; the password is `secret` unless there is one in passwords. To
+    be used by `with`."""
+    users = {u: 'secret' for u in mailboxes} | (passwords or {})
     try:
-        server = dovecot.Dovecot(folder / 'dovecot', {u: 'secret' for u in mailboxes}, **options)
+        server = dovecot.Dovecot(folder / 'dovecot', users, **options)
     except dovecot.Missing as e:
         raise tap.MissingServer(e) from e
     for user, messages in mailboxes.items():
