@@ -229,14 +229,11 @@ static int lacks(char lack[static SANDBOX_LACK_MAX], int error)
 	return SANDBOX_LACKS;
 }
 
-int sandbox_landlock(const struct sandbox_plan *plan, int *ret_abi,
+int sandbox_landlock_as(int abi, const struct sandbox_plan *plan,
 	char lack[static SANDBOX_LACK_MAX], struct fault *f)
 {
-	int abi = (int)syscall(SYS_landlock_create_ruleset, NULL, 0, CREATE_VERSION);
-
-	if (abi < 1)
-		return lacks(lack, abi < 0 ? errno : ENOSYS);
 	int ruleset CLEANUP(fd_closep) = create_ruleset(abi);
+
 	if (ruleset < 0)
 		return lacks(lack, errno);
 	pin_proc();
@@ -244,6 +241,18 @@ int sandbox_landlock(const struct sandbox_plan *plan, int *ret_abi,
 		return -1;
 	if (syscall(SYS_landlock_restrict_self, ruleset, 0) < 0)
 		return lacks(lack, errno);
-	*ret_abi = abi;
 	return 0;
+}
+
+int sandbox_landlock(const struct sandbox_plan *plan, int *ret_abi,
+	char lack[static SANDBOX_LACK_MAX], struct fault *f)
+{
+	int abi = (int)syscall(SYS_landlock_create_ruleset, NULL, 0, CREATE_VERSION);
+
+	if (abi < 1)
+		return lacks(lack, abi < 0 ? errno : ENOSYS);
+	int r = sandbox_landlock_as(abi, plan, lack, f);
+	if (r == 0)
+		*ret_abi = abi;
+	return r;
 }

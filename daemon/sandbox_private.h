@@ -10,5 +10,8 @@ enum { SANDBOX_LACKS = 1, SANDBOX_LACK_MAX = 96 };
  * FAULT_MEMORY. no_new_privs must be set. */
 int sandbox_landlock(const struct sandbox_plan *plan, int *ret_abi,
 	char lack[static SANDBOX_LACK_MAX], struct fault *f) MUST_CHECK;
+/* As on a kernel whose Landlock has this version, at most that of the running one. */
+int sandbox_landlock_as(int abi, const struct sandbox_plan *plan,
+	char lack[static SANDBOX_LACK_MAX], struct fault *f) MUST_CHECK;
 int sandbox_seccomp(const struct sandbox_plan *plan, char lack[static SANDBOX_LACK_MAX],
 	struct fault *f) MUST_CHECK;

@@ -2,6 +2,7 @@
 #include "daemon/sandbox.h"
 
 #include "archive/own.h"
+#include "daemon/sandbox_private.h"
 #include "tests/unit/check.h"
 #include "tests/unit/folder.h"
 
@@ -21,6 +22,7 @@
 #include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -731,6 +733,38 @@ static void the_state_names_what_is_in_force(void **state)
 	assert_int_equal(from_outside(state, required_with_all), 0);
 }
 
+static int abi_to_try;
+
+static int enter_as(const struct house *h)
+{
+	const char *const folders[] = {h->inside};
+	const struct sandbox_plan plan = {.write_folders = folders, .write_folders_n = 1};
+	char lack[SANDBOX_LACK_MAX];
+	struct fault f;
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
+		sandbox_landlock_as(abi_to_try, &plan, lack, &f) != 0)
+		return 20;
+	if (read_outer(h) != EACCES || write_outer(h) != EACCES || remove_outer(h) != EACCES)
+		return 21;
+	if (bind_port(h) != (abi_to_try >= 4 ? EACCES : 0))
+		return 22;
+	if (signal_parent(h) != (abi_to_try >= 6 ? EPERM : 0))
+		return 23;
+	int moved = use_files(h);
+	return abi_to_try == 1 && moved == 6 ? 0 : moved;
+}
+
+static void older_versions_of_landlock_do_what_they_can(void **state)
+{
+	NEED(landlock() >= 1);
+	for (abi_to_try = 1; abi_to_try <= 6 && abi_to_try <= landlock(); abi_to_try++) {
+		assert_int_equal(from_outside(state, enter_as), 0);
+		assert_int_equal(teardown(state), 0);
+		assert_int_equal(setup(state), 0);
+	}
+}
+
 static int missing_folder(const struct house *h)
 {
 	struct house other = *h;
@@ -796,6 +830,7 @@ int main(void)
 		INSIDE(best_goes_on_without_landlock_and_says_so),
 		INSIDE(required_refuses_a_kernel_without_landlock),
 		INSIDE(the_state_names_what_is_in_force),
+		INSIDE(older_versions_of_landlock_do_what_they_can),
 		INSIDE(a_write_folder_that_is_missing_is_an_error),
 		INSIDE(a_thread_that_would_stay_outside_is_an_error),
 	};
