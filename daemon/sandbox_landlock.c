@@ -73,6 +73,7 @@ static const char *const always_read[] = {
 	"/run/systemd/resolve",
 	"/run/systemd/userdb",
 	"/var/cache/nscd",
+	"/var/lib/ca-certificates",
 	"/nix/store",
 	"/dev/null",
 	"/dev/random",
@@ -144,7 +145,7 @@ static void allow_reading(int ruleset, int abi, const char *path)
 }
 
 /* Where /etc/resolv.conf points to, when that is elsewhere: its folder, since the file is replaced
- * by others of its name. */
+ * by others of its name. Of /run, which has more than that, the file alone. */
 static void allow_resolver(int ruleset, int abi)
 {
 	char path[PATH_MAX];
@@ -152,11 +153,9 @@ static void allow_resolver(int ruleset, int abi)
 	if (!realpath("/etc/resolv.conf", path))
 		return;
 	char *slash = strrchr(path, '/');
-	if (!slash || slash == path)
-		return;
-	*slash = '\0';
-	if (strcmp(path, "/run") != 0)
-		allow_reading(ruleset, abi, path);
+	if (slash && slash != path && strncmp(path, "/run/", (size_t)(slash - path) + 1) != 0)
+		*slash = '\0';
+	allow_reading(ruleset, abi, path);
 }
 
 /* The folder of the ticket cache: kinit and its like replace the file. Caches in other places than
