@@ -115,9 +115,11 @@ static void send_rest(struct runner *r)
 		struct pollfd p = {.fd = r->poll, .events = POLLIN};
 
 		(void)poll(&p, 1, (int)(deadline - monotonic_ms()));
-		if (runner_take(r, &answer, &f) < 0)
+		int kind = runner_take(r, &answer, &f);
+		if (kind < 0)
 			return;
-		secret_deinit(&answer.secret);
+		if (kind != RUNNER_NOTHING)
+			secret_deinit(&answer.secret);
 	}
 }
 

@@ -167,6 +167,24 @@ static void the_journal_gets_fields(void **state)
 	assert_string_equal(written(), "");
 }
 
+static void a_stderr_that_is_redirected_since_gets_plain_lines(void **state)
+{
+	struct stat st;
+
+	(void)state;
+	assert_int_equal(fstat(STDERR_FILENO, &st), 0);
+	for (unsigned i = 0; i < 2; i++) {
+		char stream[64];
+
+		(void)snprintf(stream, sizeof stream, "%llu:%llu",
+			(unsigned long long)st.st_dev + i, (unsigned long long)st.st_ino + !i);
+		assert_int_equal(setenv("JOURNAL_STREAM", stream, 1), 0);
+		log_open("popkeepd");
+		log_line(LOG_LEVEL_INFO, NULL, "plain");
+		assert_string_equal(written(), "popkeepd: plain\n");
+	}
+}
+
 #define CAUGHT(name) cmocka_unit_test_setup_teardown(name, catch_stderr, release_stderr)
 
 int main(void)
@@ -177,6 +195,7 @@ int main(void)
 		CAUGHT(a_text_too_long_is_cut_and_ends_its_line),
 		CAUGHT(lines_beyond_the_level_are_dropped),
 		CAUGHT(a_stderr_that_is_not_the_journal_gets_plain_lines),
+		CAUGHT(a_stderr_that_is_redirected_since_gets_plain_lines),
 		CAUGHT(the_journal_gets_fields),
 	};
 

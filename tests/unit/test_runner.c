@@ -1,6 +1,7 @@
 #include "daemon/runner_private.h"
 #include "tests/unit/check.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -74,7 +75,8 @@ static int next(struct runner *r, struct runner_answer *ret, struct fault *f)
 
 		if (monotonic_ms() > deadline)
 			fail_msg("no answer came");
-		(void)poll(&p, 1, 1000);
+		/* What runner_take() would find without being told does not count. */
+		(void)poll(&p, 1, PATIENCE_MS + 1000);
 	}
 	return kind;
 }
@@ -84,6 +86,15 @@ static void ask(struct runner *r, const char *account, uint64_t tag)
 	struct fault f = {0};
 
 	if (runner_ask(r, account, tag, &f) < 0)
+		fail_msg("%s", f.text);
+}
+
+static void alert(struct runner *r, enum alert_event event, const char *account, const char *text)
+{
+	const struct alert a = {.event = event, .account = account, .text = text, .since = 1500};
+	struct fault f = {0};
+
+	if (runner_alert(r, &a, &f) < 0)
 		fail_msg("%s", f.text);
 }
 
@@ -302,19 +313,27 @@ static void commands_run_side_by_side_but_not_too_many(void **state)
 	}
 }
 
+/* Who breaks this is not found out each time; but it never fails without reason. */
 static void no_more_commands_than_the_cap_run_at_once(void **state)
 {
-	struct fault f = {0};
-	struct runner_answer a;
+	char all[2 * LIMIT_RUNNER_COMMANDS + 1] = "";
 
 	(void)state;
+	put("password", "geheim\n");
 	struct runner *r CLEANUP(runner_stopp) =
-		start(ACCOUNT("anna", "password-command", "echo x >>ran; sleep 1000"), &hasty);
-	for (uint64_t i = 0; i < LIMIT_RUNNER_COMMANDS + 1; i++)
+		start(ACCOUNT("anna", "password-command", "echo x >>ran; sleep 1000")
+				ACCOUNT("last", "password-command", "echo x >last; sleep 1000")
+					ACCOUNT("file", "password-file", "password"),
+			&patient);
+	for (uint64_t i = 0; i < LIMIT_RUNNER_COMMANDS; i++) {
 		ask(r, "anna", i);
-	assert_int_equal(next(r, &a, &f), RUNNER_SECRET);
-	assert_int_equal(a.fault.code, FAULT_ACCESS);
-	assert_in_range(strlen(wait_for_file("ran", "x")), 2, 2 * LIMIT_RUNNER_COMMANDS);
+		memcpy(all + strlen(all), "x\n", 3);
+	}
+	ask(r, "last", 100);
+	ask(r, "file", 101);
+	expect_secret(r, 101, "geheim");
+	assert_string_equal(wait_for_file("ran", all), all);
+	assert_int_equal(access("last", F_OK), -1);
 }
 
 static void more_asks_than_the_cap_are_refused_and_the_others_answered(void **state)
@@ -336,6 +355,37 @@ static void more_asks_than_the_cap_are_refused_and_the_others_answered(void **st
 	assert_int_equal(runner_take(r, &a, &f), RUNNER_NOTHING);
 	ask(r, "anna", 5);
 	expect_secret(r, 5, "geheim");
+}
+
+static void what_the_socket_did_not_take_is_sent_when_there_is_room(void **state)
+{
+	struct runner_answer a;
+
+	(void)state;
+	struct runner *r CLEANUP(runner_stopp) = start("", &patient);
+	assert_int_equal(kill(r->pid, SIGSTOP), 0);
+	for (int i = 0; i < LIMIT_RUNNER_QUEUE / 2; i++)
+		alert(r, ALERT_WELL, NULL, NULL);
+	assert_true(r->queue.len > r->sent);
+	assert_int_equal(runner_reload(r, &a.fault), 0);
+	assert_int_equal(kill(r->pid, SIGCONT), 0);
+	assert_int_equal(next(r, &a, &(struct fault){0}), RUNNER_RELOADED);
+}
+
+static void a_queue_that_is_full_is_a_fault(void **state)
+{
+	const struct alert a = {.event = ALERT_WELL};
+	struct fault f = {0};
+	int n = 0;
+
+	(void)state;
+	struct runner *r CLEANUP(runner_stopp) = start("", &patient);
+	assert_int_equal(kill(r->pid, SIGSTOP), 0);
+	while (n < 2 * LIMIT_RUNNER_QUEUE && runner_alert(r, &a, &f) == 0)
+		n++;
+	assert_int_equal(f.code, FAULT_LIMIT);
+	assert_in_range(n, LIMIT_RUNNER_QUEUE, 2 * LIMIT_RUNNER_QUEUE - 1);
+	assert_int_equal(kill(r->pid, SIGCONT), 0);
 }
 
 static void a_name_that_is_none_is_not_sent(void **state)
@@ -401,15 +451,6 @@ static void a_broken_reload_leaves_the_old_configuration_in_force(void **state)
 	assert_string_equal(a.fault.text, "popkeep.conf:2: unknown key \"nix\"");
 	ask(r, "anna", 1);
 	expect_secret(r, 1, "old");
-}
-
-static void alert(struct runner *r, enum alert_event event, const char *account, const char *text)
-{
-	const struct alert a = {.event = event, .account = account, .text = text, .since = 1500};
-	struct fault f = {0};
-
-	if (runner_alert(r, &a, &f) < 0)
-		fail_msg("%s", f.text);
 }
 
 static void alerts_run_in_order_with_their_environment(void **state)
@@ -671,21 +712,36 @@ static void when_the_service_dies_its_helpers_keep_no_runner(void **state)
 	kill_a_service(WITH_HELPER);
 }
 
-static void commands_get_neither_descriptors_nor_the_services_environment(void **state)
+static void commands_do_not_get_the_services_environment(void **state)
 {
 	(void)state;
 	assert_int_equal(setenv("NOTIFY_SOCKET", "/nonexistent", 1), 0);
-	int fd = open("/dev/null", O_RDONLY);
-	assert_true(fd > 2);
 	struct runner *r CLEANUP(runner_stopp) =
-		start(ACCOUNT("anna", "password-command",
-			      "cd /proc/self/fd; echo $(ls | tr -d \"\\n\")$NOTIFY_SOCKET"),
-			&patient);
+		start(ACCOUNT("anna", "password-command", "echo \"<$NOTIFY_SOCKET>\""), &patient);
 	assert_int_equal(unsetenv("NOTIFY_SOCKET"), 0);
 	ask(r, "anna", 1);
-	/* 3 is the folder that ls reads. */
-	expect_secret(r, 1, "0123");
-	(void)close(fd);
+	expect_secret(r, 1, "<>");
+}
+
+/* Standard ones, its socket and its signals. */
+static void the_runner_keeps_five_descriptors(void **state)
+{
+	int fd CLEANUP(fd_closep) = open("/dev/null", O_RDONLY);
+	char path[64];
+	int n = 0;
+
+	(void)state;
+	assert_true(fd > 2);
+	struct runner *r CLEANUP(runner_stopp) = start("", &patient);
+	(void)snprintf(path, sizeof path, "/proc/%d/fd", (int)r->pid);
+	DIR *folder = opendir(path);
+	if (!folder && errno == EACCES)
+		skip(); /* it is hardened against its own user */
+	assert_non_null(folder);
+	for (const struct dirent *e; (e = readdir(folder));)
+		n += e->d_name[0] != '.';
+	(void)closedir(folder);
+	assert_int_equal(n, 5);
 }
 
 #define IN_FOLDER(name) cmocka_unit_test_setup_teardown(name, enter_folder, leave_folder)
@@ -702,6 +758,8 @@ int main(void)
 		IN_FOLDER(commands_run_side_by_side_but_not_too_many),
 		IN_FOLDER(no_more_commands_than_the_cap_run_at_once),
 		IN_FOLDER(more_asks_than_the_cap_are_refused_and_the_others_answered),
+		IN_FOLDER(what_the_socket_did_not_take_is_sent_when_there_is_room),
+		IN_FOLDER(a_queue_that_is_full_is_a_fault),
 		IN_FOLDER(a_name_that_is_none_is_not_sent),
 		IN_FOLDER(a_broken_configuration_starts_nothing),
 		IN_FOLDER(a_reload_takes_the_new_configuration),
@@ -719,7 +777,8 @@ int main(void)
 		IN_FOLDER(more_asks_than_the_service_would_send_are_refused),
 		IN_FOLDER(when_the_service_dies_nothing_stays),
 		IN_FOLDER(when_the_service_dies_its_helpers_keep_no_runner),
-		IN_FOLDER(commands_get_neither_descriptors_nor_the_services_environment),
+		IN_FOLDER(commands_do_not_get_the_services_environment),
+		IN_FOLDER(the_runner_keeps_five_descriptors),
 	};
 
 	return cmocka_run_group_tests_name("runner", tests, NULL, NULL);
