@@ -11,11 +11,52 @@ static int read_terms(struct run *run, struct report_terms *ret)
 	return age ? quantity_duration(age, &ret->max_age_ms) : 0;
 }
 
+int status_read(
+	struct status *ret, struct run *run, const struct report_terms *terms, struct fault *f)
+{
+	if (report_read(&ret->report, run->store, run->config, terms, f) < 0 ||
+		store_totals(run->store, &ret->totals, f) < 0)
+		return -1;
+	if (!ret->report.served)
+		return 0;
+	return service_view_read(&ret->service, run, ret->service_notice, f);
+}
+
+void status_deinit(struct status *s)
+{
+	report_deinit(&s->report);
+	service_view_deinit(&s->service);
+}
+
+int status_verdict(const struct status *s)
+{
+	const struct report *r = &s->report;
+	const struct control_daemon *d = &s->service.daemon;
+
+	if (r->attention || r->disk_full || s->service_notice[0])
+		return STATUS_PARTLY;
+	if (s->service.runs && (d->config_error[0] || d->disk[0]))
+		return STATUS_PARTLY;
+	return STATUS_DONE;
+}
+
+static int show(struct run *run, const struct report_terms *terms, enum status_which which)
+{
+	struct status s CLEANUP(status_deinit) = {0};
+	struct fault f;
+
+	if (status_read(&s, run, terms, &f) < 0)
+		return run_fail(run, &f);
+	if (run->json)
+		status_print_json(run, &s, which);
+	else if (status_print_text(run, &s, which, &f) < 0)
+		return run_fail(run, &f);
+	return status_verdict(&s);
+}
+
 static int status_run(struct run *run)
 {
-	struct report report CLEANUP(report_deinit) = {0};
 	struct report_terms terms;
-	struct store_totals totals;
 	struct fault f;
 	enum status_which which =
 		option_given(&run->arguments, "all") ? STATUS_ALL : STATUS_NEEDING_ATTENTION;
@@ -24,19 +65,18 @@ static int status_run(struct run *run)
 		return run_usage(run, "status takes no names; --all lists all accounts");
 	if (read_terms(run, &terms) != 0)
 		return run_usage(run, "--max-age needs a duration, as in 1d, 12h or 90m");
-	if (report_read(&report, run->store, run->config, &terms, &f) < 0 ||
-		store_totals(run->store, &totals, &f) < 0)
-		return run_fail(run, &f);
-	if (run->json)
-		status_print_json(run, &report, &totals, which);
-	else if (status_print_text(run, &report, &totals, which, &f) < 0)
-		return run_fail(run, &f);
-	return report.attention || report.disk_full ? STATUS_PARTLY : STATUS_DONE;
+	if (!option_given(&run->arguments, "watch"))
+		return show(run, &terms, which);
+	if (run->json || !run->out.terminal)
+		return run_usage(run, "--watch is for a terminal; --json, asked for again and "
+				      "again, is for programs");
+	return status_watch(run, &terms, which, &f) < 0 ? run_fail(run, &f) : STATUS_DONE;
 }
 
 static const struct option_spec options[] = {
 	{"all", 0, NULL, "all accounts, not only those that need attention"},
 	{"max-age", 0, "AGE", "an account not polled for so long needs attention: 1d, 12h"},
+	{"watch", 0, NULL, "show it again every second, until Ctrl-C"},
 	{NULL, 0, NULL, NULL},
 };
 
@@ -46,7 +86,8 @@ const struct command command_status = {
 	.summary = "show whether everything is kept",
 	.details = "Every message that a server lists is archived, or pending, or refused with a\n"
 		   "reason. Exit status 3 when something is not archived, an account's polls keep\n"
-		   "failing, one is stale, or the disk is full.",
+		   "failing, one is stale, the disk is full, or the service cannot read its\n"
+		   "configuration.",
 	.options = options,
 	.everyday = true,
 	.needs = NEEDS_ARCHIVE,

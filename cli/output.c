@@ -18,9 +18,18 @@ unsigned terminal_columns(int fd)
 	return size.ws_col;
 }
 
+unsigned terminal_rows(int fd)
+{
+	struct winsize size = {0};
+
+	if (ioctl(fd, TIOCGWINSZ, &size) < 0 || size.ws_row == 0)
+		return 24;
+	return size.ws_row;
+}
+
 void output_init(struct output *o)
 {
-	*o = (struct output){.terminal = isatty(STDOUT_FILENO) == 1};
+	*o = (struct output){.to = stdout, .terminal = isatty(STDOUT_FILENO) == 1};
 	o->columns = o->terminal ? terminal_columns(STDOUT_FILENO) : 80;
 }
 
@@ -35,7 +44,7 @@ void out_bytes(struct output *o, struct slice bytes)
 	if (o->error || bytes.len == 0)
 		return;
 	errno = 0;
-	if (fwrite(bytes.data, 1, bytes.len, stdout) != bytes.len)
+	if (fwrite(bytes.data, 1, bytes.len, o->to) != bytes.len)
 		failed(o);
 }
 
@@ -47,7 +56,7 @@ void out_format(struct output *o, const char *format, ...)
 		return;
 	errno = 0;
 	va_start(args, format);
-	if (vprintf(format, args) < 0)
+	if (vfprintf(o->to, format, args) < 0)
 		failed(o);
 	va_end(args);
 }

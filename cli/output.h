@@ -7,8 +7,11 @@
 
 #include <stdarg.h>
 #include <stdbool.h>
+#include <stdio.h>
 
 struct output {
+	FILE *to;	  /* stdout; for a while something else, for who needs a text before it goes
+			     there */
 	int error;	  /* errno of the first write to stdout that failed */
 	bool terminal;	  /* stdout is one */
 	unsigned columns; /* its width */
@@ -32,6 +35,8 @@ int output_finish(struct output *o, int status);
 
 /* The width of the terminal behind fd: 80 where it is not known. */
 unsigned terminal_columns(int fd);
+/* Its height, 24 where it is not known. */
+unsigned terminal_rows(int fd);
 
 /* How many columns a text takes; not printable characters count as one. */
 size_t text_width(struct slice utf8);

@@ -49,9 +49,26 @@ static void print_account(struct run *run, const struct account_report *a)
 	json_line_print(&line, &run->out);
 }
 
-static void print_summary(
-	struct run *run, const struct report *r, const struct store_totals *totals)
+static void add_service(struct json_line *l, const struct status *s)
 {
+	const struct control_daemon *d = &s->service.daemon;
+
+	json_add_flag(l, "service", s->report.served);
+	if (!s->service.runs)
+		return;
+	json_add_text(l, "service_version", d->version);
+	json_add_moment(l, "service_started", d->started);
+	json_add_count(l, "service_pid", d->pid > 0 ? (uint64_t)d->pid : 0);
+	json_add_count(l, "sessions", d->sessions);
+	json_add_text(l, "sandbox", d->sandbox);
+	if (d->config_error[0])
+		json_add_text(l, "config_error", d->config_error);
+}
+
+static void print_summary(struct run *run, const struct status *s)
+{
+	const struct report *r = &s->report;
+	const struct store_totals *totals = &s->totals;
 	struct json_line line;
 
 	json_line_begin(&line, "summary");
@@ -65,17 +82,19 @@ static void print_summary(
 	json_add_count(&line, "bytes", totals->bytes);
 	json_add_count(&line, "segments", totals->segments);
 	json_add_count(&line, "stored_bytes", totals->segment_bytes);
-	json_add_flag(&line, "disk_full", r->disk_full);
-	json_add_flag(&line, "service", r->served);
+	json_add_flag(
+		&line, "disk_full", r->disk_full || (s->service.runs && s->service.daemon.disk[0]));
+	add_service(&line, s);
 	json_line_print(&line, &run->out);
 }
 
-void status_print_json(struct run *run, const struct report *r, const struct store_totals *totals,
-	enum status_which which)
+void status_print_json(struct run *run, const struct status *s, enum status_which which)
 {
+	const struct report *r = &s->report;
+
 	for (size_t i = 0; i < r->n && !out_is_over(&run->out); i++) {
 		if (r->accounts[i].needs || which == STATUS_ALL)
 			print_account(run, &r->accounts[i]);
 	}
-	print_summary(run, r, totals);
+	print_summary(run, s);
 }

@@ -83,22 +83,84 @@ static void print_sums(struct output *o, unsigned indent, const char *title, con
 		text_count(s->vanished, vanished));
 }
 
-static void print_head(struct run *run, const struct report *r, const struct store_totals *totals)
+static void print_service(struct run *run, const struct status *s)
 {
 	struct output *o = &run->out;
-	char number[TEXT_NUMBER], other[TEXT_NUMBER], title[TEXT_NUMBER + 32];
+	const struct control_daemon *d = &s->service.daemon;
+	char since[TEXT_MOMENT], number[TEXT_NUMBER];
 
-	print_archive(run, totals);
-	if (r->served)
-		out_format(o, "service   popkeepd runs\n");
+	if (s->service_notice[0]) {
+		say(o, 0, "service   popkeepd runs, but cannot be asked: %s", s->service_notice);
+		return;
+	}
+	if (!s->service.runs) {
+		if (s->report.served)
+			say(o, 0,
+				"service   popkeepd runs; its socket is not where this "
+				"configuration has it (runtime-dir)");
+		return;
+	}
+	say(o, 0, "service   popkeepd %s since %s, %s %s now; sandbox: %s", d->version,
+		text_minute(o, d->started, since), text_count(d->sessions, number),
+		plural(d->sessions, "account polled", "accounts polled"), d->sandbox);
+	if (d->config_error[0])
+		say(o, 0,
+			"configuration broken, the service goes on with the one before: %s; mend "
+			"it, then reload the service",
+			d->config_error);
+}
+
+static void print_disk(struct run *run, const struct status *s)
+{
+	struct output *o = &run->out;
+	const struct report *r = &s->report;
+	char number[TEXT_NUMBER], other[TEXT_NUMBER];
+
+	if (s->service.runs && s->service.daemon.disk[0])
+		say(o, 0, "%s", s->service.daemon.disk);
+	else if (r->disk_full)
+		say(o, 0,
+			"disk full: %s free where the archive is, less than min-free (%s): make "
+			"room, the service fetches nothing until then",
+			text_size(r->free_bytes, number), text_size(r->min_free, other));
+}
+
+static void print_head(struct run *run, const struct status *s)
+{
+	struct output *o = &run->out;
+	const struct report *r = &s->report;
+	char number[TEXT_NUMBER], title[TEXT_NUMBER + 32];
+
+	print_archive(run, &s->totals);
+	print_service(run, s);
 	(void)snprintf(title, sizeof title, "%s %s: ", text_count(r->n, number),
 		plural(r->n, "account", "accounts"));
 	print_sums(o, 0, title, &r->sums);
-	if (r->disk_full)
-		say(o, 0,
-			"disk full: %s free where the archive is, less than min-free (%s): make "
-			"room, nothing is fetched until then",
-			text_size(r->free_bytes, number), text_size(r->min_free, other));
+	print_disk(run, s);
+}
+
+/* ---- What the service does just now ---------------------------------------------------------- */
+
+static void print_activity(struct run *run, const struct status *s)
+{
+	struct output *o = &run->out;
+	bool first = true;
+
+	for (size_t i = 0; i < s->service.n; i++) {
+		const struct control_account *a = &s->service.accounts[i];
+		char done[TEXT_NUMBER], all[TEXT_NUMBER], bytes[TEXT_NUMBER];
+
+		if (a->activity != CONTROL_POLLING)
+			continue;
+		if (first)
+			out_format(o, "\npolled now\n");
+		first = false;
+		if (a->to_fetch)
+			say(o, 2, "%s: %s of %s fetched, %s", a->name, text_count(a->fetched, done),
+				text_count(a->to_fetch, all), text_size(a->fetched_bytes, bytes));
+		else
+			say(o, 2, "%s", a->name);
+	}
 }
 
 /* ---- One account ----------------------------------------------------------------------------- */
@@ -292,10 +354,13 @@ static int print_lost(struct run *run, const struct account_report *a, struct fa
 	return 0;
 }
 
-int status_print_text(struct run *run, const struct report *r, const struct store_totals *totals,
-	enum status_which which, struct fault *f)
+int status_print_text(
+	struct run *run, const struct status *s, enum status_which which, struct fault *f)
 {
-	print_head(run, r, totals);
+	const struct report *r = &s->report;
+
+	print_head(run, s);
+	print_activity(run, s);
 	for (size_t i = 0; i < r->n && !out_is_over(&run->out); i++) {
 		const struct account_report *a = &r->accounts[i];
 

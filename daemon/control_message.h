@@ -22,8 +22,7 @@ enum control_verb {
 			   end with the exit status */
 	CONTROL_STATUS, /* daemon, then the accounts that are not well (named ones, or all, when it
 			   says so) */
-	CONTROL_RELOAD, /* reads the configuration again; error when it is broken */
-	CONTROL_WATCH	/* as STATUS, then each change until the client goes */
+	CONTROL_RELOAD	/* reads the configuration again; error when it is broken */
 };
 
 enum control_extent { CONTROL_SOME, CONTROL_ALL };
@@ -31,9 +30,8 @@ enum control_extent { CONTROL_SOME, CONTROL_ALL };
 struct control_request {
 	uint64_t client; /* of control_take(); no part of the message */
 	enum control_verb verb;
-	enum control_extent
-		extent;	 /* STATUS, WATCH: CONTROL_ALL lists accounts that are well too */
-	char **accounts; /* each a valid name; none: all */
+	enum control_extent extent; /* STATUS: CONTROL_ALL lists accounts that are well too */
+	char **accounts;	    /* each a valid name; none: all */
 	size_t accounts_n;
 };
 

@@ -7,7 +7,6 @@ static const char *const verbs[] = {
 	[CONTROL_FETCH] = "fetch",
 	[CONTROL_STATUS] = "status",
 	[CONTROL_RELOAD] = "reload",
-	[CONTROL_WATCH] = "watch",
 };
 
 enum { VERBS = sizeof verbs / sizeof *verbs };
@@ -50,7 +49,7 @@ static int find_verb(const char *name, enum control_verb *ret, struct fault *f)
 		}
 	}
 	return fault_set(f, FAULT_USAGE, SCOPE_SESSION, 0,
-		"no request \"%s\"; there are fetch, status, reload and watch",
+		"no request \"%s\"; there are fetch, status and reload",
 		escape_text(slice_text(name), shown, sizeof shown));
 }
 

@@ -244,6 +244,8 @@ int poller_put_health(struct poller *p, const struct health *h, struct fault *f)
 	if (!item)
 		return -1;
 	intake_put(p->intake, item);
+	/* Somebody may look at once. */
+	intake_hurry(p->intake);
 	return 0;
 }
 

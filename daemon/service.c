@@ -183,6 +183,7 @@ static void tell_failure(struct service *s, const struct fault *f)
 int service_run(const struct service_options *options, struct config *config, struct fault *f)
 {
 	struct service s = {.options = *options, .signals = -1, .started = moment_now()};
+	TAILQ_INIT(&s.asked);
 	int r = open_service(&s, config, f);
 
 	if (r == 0) {

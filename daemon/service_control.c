@@ -135,10 +135,6 @@ void service_dismiss(struct service *s, struct job *job)
 
 static void forget_client(struct service *s, uint64_t client)
 {
-	for (size_t i = 0; i < LIMIT_CONTROL_CLIENTS; i++) {
-		if (s->watchers[i].client == client)
-			s->watchers[i].client = 0;
-	}
 	for (size_t i = 0; i < s->jobs_n; i++) {
 		struct listener **at = &s->jobs[i]->listeners;
 
@@ -215,7 +211,7 @@ static int fetch(struct service *s, const struct control_request *r, struct faul
 	return 0;
 }
 
-/* ---- status and watch ------------------------------------------------------------------------ */
+/* ---- status ---------------------------------------------------------------------------------- */
 
 static bool is_of_interest(const struct service *s, const struct job *job, enum control_extent e)
 {
@@ -231,33 +227,6 @@ static void send_status(struct service *s, const struct control_request *r)
 	for (size_t i = 0; r->accounts_n == 0 && i < s->jobs_n; i++) {
 		if (is_of_interest(s, s->jobs[i], r->extent))
 			send_account(s, r->client, s->jobs[i], CONTROL_NEEDED);
-	}
-}
-
-static void watch(struct service *s, const struct control_request *r)
-{
-	for (size_t i = 0; i < LIMIT_CONTROL_CLIENTS; i++) {
-		if (s->watchers[i].client)
-			continue;
-		s->watchers[i] = (struct watcher){r->client, r->extent};
-		break;
-	}
-	send_status(s, r);
-}
-
-void service_tell_state(struct service *s, struct job *job)
-{
-	for (size_t i = 0; i < LIMIT_CONTROL_CLIENTS; i++) {
-		if (s->watchers[i].client)
-			send_account(s, s->watchers[i].client, job, CONTROL_SKIPPABLE);
-	}
-}
-
-void service_tell_watchers(struct service *s)
-{
-	for (size_t i = 0; i < LIMIT_CONTROL_CLIENTS; i++) {
-		if (s->watchers[i].client)
-			send_daemon(s, s->watchers[i].client);
 	}
 }
 
@@ -284,9 +253,6 @@ static int serve(struct service *s, const struct control_request *r, struct faul
 	case CONTROL_STATUS:
 		send_status(s, r);
 		send_end(s, r->client, 0);
-		return 0;
-	case CONTROL_WATCH:
-		watch(s, r);
 		return 0;
 	case CONTROL_RELOAD:
 		return reload(s, r, f);

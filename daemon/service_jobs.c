@@ -47,6 +47,7 @@ int job_start(struct service *s, struct job *job, struct fault *f)
 	if (job->poll)
 		return 0;
 	agenda_remove(&s->agenda, &job->due);
+	s->tick_at = 0;
 	if (poller_add(s->poller, job->account, job, &job->poll, f) < 0)
 		return -1;
 	job->loaded = s->loaded;
@@ -56,7 +57,6 @@ int job_start(struct service *s, struct job *job, struct fault *f)
 	job->again = false;
 	job->to_fetch = job->to_fetch_bytes = job->fetched = job->fetched_bytes = 0;
 	service_arm_listeners(job);
-	service_tell_state(s, job);
 	return 0;
 }
 
@@ -98,27 +98,36 @@ static void ask_secret(struct service *s, struct job *job)
 	struct fault f;
 
 	job->tag = ++s->tags;
-	service_tell_state(s, job);
-	if (runner_ask(s->options.runner, job->name, job->tag, &f) < 0)
+	if (runner_ask(s->options.runner, job->name, job->tag, &f) < 0) {
 		poller_refuse(s->poller, job->poll, &f);
+		return;
+	}
+	TAILQ_INSERT_TAIL(&s->asked, job, asked);
+	job->awaits_secret = true;
 }
 
-static struct job *job_of_tag(const struct service *s, uint64_t tag)
+static void await_no_secret(struct service *s, struct job *job)
 {
-	for (size_t i = 0; i < s->jobs_n; i++) {
-		if (s->jobs[i]->poll && s->jobs[i]->tag == tag)
-			return s->jobs[i];
-	}
-	return NULL;
+	if (job->awaits_secret)
+		TAILQ_REMOVE(&s->asked, job, asked);
+	job->awaits_secret = false;
 }
 
 void service_take_secret(struct service *s, struct runner_answer *answer)
 {
-	struct job *job = job_of_tag(s, answer->tag);
+	struct job *job;
 
-	if (!job)
+	TAILQ_FOREACH(job, &s->asked, asked)
+	{
+		if (job->tag == answer->tag)
+			break;
+	}
+	if (!job) {
 		secret_deinit(&answer->secret);
-	else if (answer->fault.code != FAULT_NONE)
+		return;
+	}
+	await_no_secret(s, job);
+	if (answer->fault.code != FAULT_NONE)
 		poller_refuse(s->poller, job->poll, &answer->fault);
 	else
 		poller_give(s->poller, job->poll, answer->secret);
@@ -128,6 +137,7 @@ void service_take_secret(struct service *s, struct runner_answer *answer)
 
 static void remember_fault(struct job *job, const struct poller_event *e)
 {
+	job->repeated = job->text && strcmp(job->text, e->fault.text) == 0;
 	free(job->text);
 	job->text = e->fault.code == FAULT_NONE ? NULL : strdup(e->fault.text);
 	job->code = e->fault.code;
@@ -177,10 +187,15 @@ static int take_done(
 	enum schedule_state before = job->schedule.state;
 	struct loaded *loaded = job->loaded;
 
+	await_no_secret(s, job);
 	job->poll = NULL;
 	job->loaded = NULL;
 	remember_fault(job, e);
 	count(s, job, e);
+	if (job->account && plan_next(s, job, e, f) < 0)
+		return -1;
+	if (job->account)
+		service_report_job(s, job, before, e);
 	service_tell_event(s, job, e);
 	service_dismiss(s, job);
 	loaded_release(s, loaded);
@@ -188,10 +203,6 @@ static int take_done(
 		forget(s, job);
 		return 0;
 	}
-	if (plan_next(s, job, e, f) < 0)
-		return -1;
-	service_report_job(s, job, before, e);
-	service_tell_state(s, job);
 	return job->again && !s->stopping ? job_start(s, job, f) : 0;
 }
 
@@ -215,7 +226,6 @@ static void take_progress(struct service *s, struct job *job, const struct polle
 	job->fetched = e->fetched;
 	job->fetched_bytes = e->fetched_bytes;
 	service_tell_event(s, job, e);
-	service_tell_state(s, job);
 }
 
 int service_take_events(struct service *s, struct fault *f)

@@ -13,6 +13,8 @@
 #include "daemon/schedule.h"
 #include "daemon/service.h"
 
+#include <sys/queue.h>
+
 /* A configuration, for as long as it is in force or a poll borrows an account of it. */
 struct loaded {
 	struct config *config;
@@ -40,22 +42,20 @@ struct job {
 	enum fault_code code; /* of the last poll */
 	enum hindrance hindrance;
 	char *text;	 /* of the last poll's failure; NULL */
+	bool repeated;	 /* it is the same as that of the one before */
 	char *noticed;	 /* the last notice that was logged */
 	bool has_health; /* the archive holds a row of it */
 	bool alerted;	 /* somebody was told that it fails */
 
 	/* While it is polled */
-	struct poll *poll;     /* NULL: it is not */
-	struct loaded *loaded; /* of the account that is polled */
-	uint64_t tag;	       /* of the secret that was asked for; 0: none yet: it is queued */
+	struct poll *poll;	/* NULL: it is not */
+	struct loaded *loaded;	/* of the account that is polled */
+	uint64_t tag;		/* of the secret that was asked for; 0: none yet: it is queued */
+	TAILQ_ENTRY(job) asked; /* while the secret is awaited */
+	bool awaits_secret;
 	uint64_t to_fetch, to_fetch_bytes, fetched, fetched_bytes;
 	bool again; /* somebody asked while it was under way */
 	struct listener *listeners;
-};
-
-struct watcher {
-	uint64_t client; /* 0: nobody */
-	enum control_extent extent;
 };
 
 struct service {
@@ -69,17 +69,17 @@ struct service {
 	bool stopping;
 	int64_t stop_deadline;
 	uint64_t tags;
+	TAILQ_HEAD(, job) asked; /* as many as polls are under way at most */
 
 	struct room room;
 	char disk[FAULT_TEXT_MAX];	   /* why nothing is polled; "" */
 	char config_error[FAULT_TEXT_MAX]; /* of the last reload; "" */
 	moment_ms started;
 	uint64_t fetched_messages, fetched_bytes, polls[HINDRANCE_STOPPED + 1];
-	int64_t metrics_at, watchdog_at, told_at, room_at; /* next */
+	int64_t metrics_at, watchdog_at, told_at, tick_at; /* next */
 	int64_t watchdog_ms;
 	char told[128]; /* to the service manager */
 	bool changed;	/* something the metrics show, since they were written */
-	struct watcher watchers[LIMIT_CONTROL_CLIENTS];
 };
 
 static inline const struct config *service_config(const struct service *s)
@@ -123,11 +123,8 @@ void loaded_release(struct service *s, struct loaded *l);
 /* ---- service_control.c ----------------------------------------------------------------------- */
 
 int service_take_requests(struct service *s, struct fault *f) MUST_CHECK;
-/* Tells those that wait for this job's poll, and those that watch. */
+/* Tells those that wait for this job's poll. */
 void service_tell_event(struct service *s, struct job *job, const struct poller_event *e);
-void service_tell_state(struct service *s, struct job *job);
-/* How the service fares, to those that watch. */
-void service_tell_watchers(struct service *s);
 /* The poll they waited for has ended. */
 void service_dismiss(struct service *s, struct job *job);
 void service_arm_listeners(struct job *job);
@@ -145,7 +142,7 @@ void service_alert(
 	struct service *s, enum alert_event event, const struct job *job, const char *text);
 /* A file that stays would say that the service is up. */
 void service_remove_metrics(const struct service *s);
-/* Looks at the room on disk, the metrics, the service manager and those that watch. */
+/* Looks at the room on disk, the metrics and the service manager. */
 void service_tick(struct service *s);
 /* The monotonic time of the next tick. */
 int64_t service_next_tick(const struct service *s);

@@ -59,9 +59,10 @@ static int keep_job(struct service *s, struct job *job, const struct account *no
 		job->again = job->again || !same;
 		return 0;
 	}
-	/* Whoever reloads has mended something, perhaps a password file: all that failed is tried
-	 * again soon. */
-	if (!same || sooner || job->schedule.state != SCHEDULE_WELL)
+	/* Whoever reloads has mended something: what failed is tried again soon. But not a login
+	 * that was refused: reloading often would lock the account. */
+	bool retry = job->schedule.state != SCHEDULE_WELL && job->schedule.logins_refused == 0;
+	if (!same || sooner || retry)
 		return wait_first(s, job, f);
 	return 0;
 }

@@ -10,7 +10,8 @@
 
 enum {
 	ALERT_FAILURES = 3, /* in a row: fewer pass by themselves, and nobody is woken for them */
-	ROOM_MS = 1000,
+	TICK_MS = 1000,
+	TICK_IDLE_MS = 10000, /* while nothing is polled */
 	METRICS_MS = 30000,
 	METRICS_CHANGED_MS = 5000,
 	TOLD_MS = 2000
@@ -204,7 +205,7 @@ void service_remove_metrics(const struct service *s)
 		metrics_remove(service_config(s)->metrics_file);
 }
 
-/* ---- The service manager and those that watch ------------------------------------------------ */
+/* ---- The service manager ------------------------------------------------ */
 
 static void tell_manager(struct service *s)
 {
@@ -226,7 +227,7 @@ static void tell_manager(struct service *s)
 
 int64_t service_next_tick(const struct service *s)
 {
-	return s->room_at < s->watchdog_at || !s->watchdog_ms ? s->room_at : s->watchdog_at;
+	return s->tick_at < s->watchdog_at || !s->watchdog_ms ? s->tick_at : s->watchdog_at;
 }
 
 void service_tick(struct service *s)
@@ -237,11 +238,11 @@ void service_tick(struct service *s)
 		s->watchdog_at = now + s->watchdog_ms;
 		notify_watchdog();
 	}
-	if (now < s->room_at)
+	if (now < s->tick_at)
 		return;
-	s->room_at = now + ROOM_MS;
+	bool busy = poller_active(s->poller) > 0 || s->room.full || s->changed;
+	s->tick_at = now + (busy ? TICK_MS : TICK_IDLE_MS);
 	look_at_room(s);
-	service_tell_watchers(s);
 	if (now >= s->told_at) {
 		s->told_at = now + TOLD_MS;
 		tell_manager(s);

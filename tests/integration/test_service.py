@@ -1,12 +1,13 @@
 """popkeepd: polls by itself, answers the control socket, and survives what goes wrong."""
+import fcntl
 import os
-import shutil
 import signal
 import socket
+import struct
 import subprocess
+import termios
 import time
 
-import client
 import mailgen
 import popkeep
 from fixture import a_dovecot, check_kept, scripted_account
@@ -231,7 +232,7 @@ def a_wrong_password_is_tried_thrice_a_day_and_no_more(folder):
             equal(len(server.sessions), n, 'logins after a start')
             server.session = Session
             equal(keep.fetch_account('anna')['new'], 3, 'new, with the right password')
-            equal(keep.run('status').code, 0, 'exit status when it goes well again')
+            wait_until(lambda: keep.run('status', code=None).code == 0, 10, 'status says well')
 
 
 @case
@@ -333,6 +334,31 @@ def an_alert_is_given_when_an_account_needs_attention_and_when_it_is_well_again(
             wait_until(lambda: 'well anna' in told.read_text(), 20, 'the all-clear')
             equal(len(told.read_text().splitlines()), 2, 'alerts')
             check('secret' not in told.read_text() + service.log, 'no password anywhere')
+
+
+@case
+def status_can_be_watched_on_a_terminal(folder):
+    with Server(mailgen.mailbox('watched', 200, size=400), Slow) as server:
+        keep = scripted_account(folder, server, interval='1d')
+        with Service(keep):
+            wait_until(lambda: server.sessions and server.sessions[0].sent > 5000, 90, 'a fetch')
+            master, slave = os.openpty()
+            fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack('HHHH', 12, 50, 0, 0))
+            process = subprocess.Popen(keep.command('status', '--watch'), stdin=slave, stdout=slave,
+                                       stderr=slave, env=keep.environment())
+            os.close(slave)
+            seen = b''
+            while b'of 200 fetched' not in seen or seen.count(b'Ctrl-C ends') < 3:
+                seen += os.read(master, 65536)
+            process.send_signal(signal.SIGINT)
+            equal(process.wait(10), 0, 'exit status')
+            os.close(master)
+            for screen in seen.split(b'\x1b[H')[1:]:
+                lines = screen.decode().replace('\x1b[K', '').replace('\x1b[J', '').split('\n')
+                check(len(lines) <= 12 and all(len(line.rstrip('\r')) <= 50 for line in lines),
+                      f'it fits 12 rows of 50 columns: {lines}')
+        result = keep.run('status', '--watch', code=popkeep.USAGE)
+        check('terminal' in result.err, str(result))
 
 
 # ---- The control socket ----------------------------------------------------------------------------

@@ -287,7 +287,7 @@ static void hostile_bytes_are_answered_and_the_client_dropped(void **state)
 
 static void a_request_in_pieces_is_taken_when_it_is_whole(void **state)
 {
-	static const char line[] = "{\"v\":1,\"request\":\"watch\",\"all\":true,\"new\":{}}\n";
+	static const char line[] = "{\"v\":1,\"request\":\"status\",\"all\":true,\"new\":{}}\n";
 	struct control_request got CLEANUP(control_request_deinit) = {0};
 	int fd CLEANUP(fd_closep) = connect_raw();
 
@@ -298,7 +298,7 @@ static void a_request_in_pieces_is_taken_when_it_is_whole(void **state)
 		turns();
 	}
 	assert_int_equal(control_take(server, &got), CONTROL_REQUEST);
-	assert_int_equal(got.verb, CONTROL_WATCH);
+	assert_int_equal(got.verb, CONTROL_STATUS);
 	assert_int_equal(got.extent, CONTROL_ALL);
 }
 
@@ -366,8 +366,8 @@ static void no_more_clients_are_served_than_the_limit(void **state)
 
 static void a_client_that_leaves_is_told_of_once(void **state)
 {
-	struct control_client *client = ask_for(CONTROL_WATCH);
-	uint64_t id = take_request(CONTROL_WATCH);
+	struct control_client *client = ask_for(CONTROL_STATUS);
+	uint64_t id = take_request(CONTROL_STATUS);
 	struct control_request got;
 
 	(void)state;
@@ -414,8 +414,8 @@ static void a_client_that_never_reads_misses_progress_first(void **state)
 	struct control_request got;
 
 	(void)state;
-	say(fd, "{\"v\":1,\"request\":\"watch\"}\n");
-	uint64_t id = take_request(CONTROL_WATCH);
+	say(fd, "{\"v\":1,\"request\":\"status\"}\n");
+	uint64_t id = take_request(CONTROL_STATUS);
 	send_many(id, 1000000, CONTROL_SKIPPABLE);
 	turns();
 	assert_int_equal(control_clients(server), 1);
@@ -451,7 +451,7 @@ static void a_long_answer_arrives_whole(void **state)
 
 static void a_client_waits_no_longer_than_it_wants(void **state)
 {
-	struct control_client *client CLEANUP(control_client_closep) = ask_for(CONTROL_WATCH);
+	struct control_client *client CLEANUP(control_client_closep) = ask_for(CONTROL_STATUS);
 	struct control_reply reply;
 
 	(void)state;
@@ -461,8 +461,8 @@ static void a_client_waits_no_longer_than_it_wants(void **state)
 
 static void replies_of_later_versions_are_passed_over(void **state)
 {
-	struct control_client *client CLEANUP(control_client_closep) = ask_for(CONTROL_WATCH);
-	uint64_t id = take_request(CONTROL_WATCH);
+	struct control_client *client CLEANUP(control_client_closep) = ask_for(CONTROL_STATUS);
+	uint64_t id = take_request(CONTROL_STATUS);
 	struct control_reply reply;
 
 	(void)state;
@@ -479,8 +479,8 @@ static void replies_of_later_versions_are_passed_over(void **state)
 
 static void a_client_takes_no_line_without_end(void **state)
 {
-	struct control_client *client CLEANUP(control_client_closep) = ask_for(CONTROL_WATCH);
-	uint64_t id = take_request(CONTROL_WATCH);
+	struct control_client *client CLEANUP(control_client_closep) = ask_for(CONTROL_STATUS);
+	uint64_t id = take_request(CONTROL_STATUS);
 	struct control_reply reply;
 
 	(void)state;

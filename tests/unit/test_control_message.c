@@ -31,7 +31,7 @@ static void each_request_goes_through(void **state)
 	char anna[] = "anna", bert[] = "bert@example.com", *names[] = {anna, bert};
 
 	(void)state;
-	for (int verb = CONTROL_FETCH; verb <= CONTROL_WATCH; verb++) {
+	for (int verb = CONTROL_FETCH; verb <= CONTROL_RELOAD; verb++) {
 		struct buffer line CLEANUP(buffer_deinit) = buffer_make(1000);
 		struct control_request got CLEANUP(control_request_deinit) = {0};
 		struct control_request request = {.verb = (enum control_verb)verb,
