@@ -1,6 +1,7 @@
 /* Memory that runs out at each allocation in turn: a clean fault, nothing lost, nothing leaked. The
  * library's own calls go through the wrappers below (-Wl,--wrap), SQLite's through what it offers
  * for it. OpenSSL's do not fail here: see must() in archive/digest.c. */
+#include "archive/accept.h"
 #include "archive/batch.h"
 #include "archive/check.h"
 #include "archive/find.h"
@@ -377,6 +378,64 @@ static void registering(void **state)
 	runs_out(*state, register_it, NULL);
 }
 
+static int tell_health(struct world *w)
+{
+	char name[] = "anna", text[] = "no route to the server";
+	struct health h = {
+		.account = name, .text = text, .state = HEALTH_FAILING, .code = FAULT_REACH};
+	struct batch g CLEANUP(batch_deinit);
+	struct health *all;
+	size_t n;
+
+	batch_init(&g);
+	struct item *i = item_new_health(&h, &w->f);
+	if (!i)
+		return -1;
+	batch_add(&g, i);
+	if (store_commit(w->store, &g, &w->f) < 0 || store_health(w->store, &all, &n, &w->f) < 0)
+		return -1;
+	health_free(all, n);
+	return n == 1 ? 0 : -1;
+}
+
+static void telling_how_polls_went(void **state)
+{
+	runs_out(*state, tell_health, NULL);
+}
+
+static int accept_all(struct world *w)
+{
+	uint64_t n;
+
+	return store_accept_all(
+		w->store, w->drop.number, KNOWN_REFUSED, "not to be had", &n, &w->f);
+}
+
+static void refuse_one(struct world *w)
+{
+	struct batch g CLEANUP(batch_deinit);
+	struct item *i = item_new(ITEM_REFUSAL, w->drop.number, &w->f);
+
+	batch_init(&g);
+	assert_non_null(i);
+	ok(w, buffer_append_format(&i->uidl, &w->f, "r%u", w->next++));
+	i->reason = REFUSAL_FRAMING;
+	batch_add(&g, i);
+	ok(w, store_commit(w->store, &g, &w->f));
+}
+
+static void accepting(void **state)
+{
+	struct world *w = *state;
+	struct known_cursor *c CLEANUP(known_closep) = NULL;
+	struct known k;
+
+	runs_out(w, accept_all, refuse_one);
+	ok(w, known_open_unkept(w->store, w->drop.number, &c, &w->f));
+	while (known_next(c, &k, &w->f) == KNOWN_ROW)
+		assert_true(k.accepted);
+}
+
 #define CASE(name)                                                                                 \
 	{                                                                                          \
 		"memory runs out while " #name, name, setup, teardown, NULL                        \
@@ -393,6 +452,8 @@ int main(void)
 		CASE(verifying),
 		CASE(rebuilding),
 		CASE(registering),
+		CASE(telling_how_polls_went),
+		CASE(accepting),
 	};
 
 	take_allocators();

@@ -1,6 +1,7 @@
 """What cannot be archived is acknowledged, and status tells what needs somebody, and no more."""
 import os
 import sqlite3
+import threading
 import time
 
 import mailgen
@@ -99,6 +100,37 @@ def accepting_what_vanished_lowers_its_sum_for_good(folder):
         keep.run('status')
         keep.run('rebuild')
         equal(keep.status('anna')['vanished'], 0, 'vanished at the end')
+        keep.verify()
+
+
+@case
+def accepting_works_in_the_middle_of_a_fetch(folder):
+    class Slow(Refusing):
+        def retr(self, number, message):
+            if message.uidl == b'slow':
+                self.flush()
+                self.server.asked.set()
+                self.server.go_on.wait(30)
+            super().retr(number, message)
+
+    with server_of(b'bad', b'worse') as server:
+        server.asked, server.go_on = threading.Event(), threading.Event()
+        keep = scripted_account(folder, server)
+        keep.fetch(code=None)
+        del server.messages[0]                  # bad vanishes
+        equal(keep.fetch_account('anna', code=None)['vanished'], 1, 'vanished')
+        server.session = Slow
+        server.messages.append(Message(b'Subject: slow\r\n\r\nslow\r\n', b'slow'))
+        running = keep.start('--json', 'fetch')
+        check(server.asked.wait(30), 'the fetch is under way')
+        keep.run('account', 'accept', 'anna', '--refused', '--vanished', *BECAUSE)
+        server.go_on.set()
+        keep.finish(running)
+        line = keep.status('anna')
+        equal((line['archived'], line['vanished'], line['unaccepted']), (7, 0, 0), 'status')
+        keep.run('status')
+        keep.run('rebuild')
+        equal(keep.status('anna')['vanished'], 0, 'vanished after rebuild')
         keep.verify()
 
 

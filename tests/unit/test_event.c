@@ -106,6 +106,25 @@ static void a_reason_of_a_later_version_is_a_refusal_all_the_same(void **state)
 	assert_int_equal(e.reason, REFUSAL_UNKNOWN);
 }
 
+static void what_vanished_is_accepted_by_a_word_of_its_own(void **state)
+{
+	struct event again, e = {.kind = EVENT_ACCEPT,
+				    .reason = ACCEPT_VANISHED,
+				    .uidl = slice_text("x"),
+				    .text = slice_text("gone")};
+
+	(void)state;
+	assert_non_null(strstr(format(&e), "uidl=x reason=vanished text=gone"));
+	line.data[line.len - 1] = '\0';
+	assert_int_equal(parse((const char *)line.data, &again), 0);
+	assert_int_equal(again.reason, ACCEPT_VANISHED);
+	assert_int_equal(parse("v=1 event=refuse t=1970-01-01T00:00:00.000Z maildrop=1 uidl=x "
+			       "reason=vanished tries=1",
+				 &again),
+		0);
+	assert_int_equal(again.reason, REFUSAL_UNKNOWN);
+}
+
 static void lines_that_are_not_well_formed_are_bad(void **state)
 {
 	static const char *const bad[] = {
@@ -180,6 +199,7 @@ int main(void)
 		TEST(a_keep_line_is_canonical_and_reads_back),
 		TEST(a_listed_size_equal_to_the_size_is_not_written),
 		TEST(unknown_keys_and_events_are_read_over),
+		TEST(what_vanished_is_accepted_by_a_word_of_its_own),
 		TEST(a_reason_of_a_later_version_is_a_refusal_all_the_same),
 		TEST(lines_that_are_not_well_formed_are_bad),
 		TEST(a_line_without_a_field_that_its_event_must_have_is_bad),
