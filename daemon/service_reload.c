@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 
+enum { WARNINGS = 20 }; /* lines about accounts without TLS */
 enum { FIRST_MS = 50 }; /* an account's share of the time over which first polls are spread */
 
 static int compare_name(const void *name, const void *job)
@@ -131,12 +132,17 @@ static int replace_jobs(struct service *s, struct fault *f)
 
 static void warn_without_tls(const struct config *c)
 {
+	size_t n = 0;
+
 	for (size_t i = 0; i < c->accounts_n; i++) {
-		if (c->accounts[i].tls == TLS_NONE)
+		if (c->accounts[i].tls == TLS_NONE && n++ < WARNINGS)
 			log_line(LOG_LEVEL_WARNING, c->accounts[i].name,
 				"WITHOUT TLS: anybody on the way can read its mail and may learn "
 				"its password");
 	}
+	if (n > WARNINGS)
+		log_line(
+			LOG_LEVEL_WARNING, NULL, "and %zu more accounts WITHOUT TLS", n - WARNINGS);
 }
 
 int service_load(struct service *s, struct config *config, struct fault *f)

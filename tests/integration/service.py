@@ -111,7 +111,7 @@ class Service:
     def status(self):
         """What is seen from /proc of the main process."""
         with open(f'/proc/{self.process.pid}/status') as f:
-            return dict(line.rstrip().split(':\t', 1) for line in f if ':\t' in line)
+            return dict(line.rstrip('\n').split(':\t', 1) for line in f if ':\t' in line)
 
     def descriptors(self):
         return len(os.listdir(f'/proc/{self.process.pid}/fd'))

@@ -1,6 +1,9 @@
 """popkeepd: polls by itself, answers the control socket, and survives what goes wrong."""
 import fcntl
 import os
+import pathlib
+import pwd
+import re
 import signal
 import socket
 import struct
@@ -13,10 +16,22 @@ import popkeep
 from fixture import a_dovecot, check_kept, scripted_account
 from popkeep import Popkeep
 from scripted import Message, Server, Session
-from service import NotifySocket, Service
-from tap import case, check, equal, main, wait_until
+from service import BINARY, NotifySocket, Service
+from tap import Skip, case, check, equal, main, wait_until
 
 MAIL = mailgen.mailbox('service', 30, size=800)
+
+
+BUILD = pathlib.Path(os.environ.get('POPKEEP_BUILD', popkeep.ROOT / 'build'))
+CLOCK = BUILD / 'tests' / 'integration' / 'clock.so'
+
+
+def preload(library):
+    """ASan must come first."""
+    asan = subprocess.run(['gcc', '-print-file-name=libasan.so'], capture_output=True,
+                          text=True).stdout.strip()
+    linked = subprocess.run(['ldd', BINARY], capture_output=True, text=True).stdout
+    return f'{asan}:{library}' if 'libasan' in linked else str(library)
 
 
 def kept(keep):
@@ -210,6 +225,24 @@ def a_reload_drops_no_session_of_an_unchanged_account(folder):
             check('anna' in str(result), str(result))
 
 
+@case
+def a_configuration_that_is_wrong_at_the_start_is_exit_2(folder):
+    keep = Popkeep(folder)
+    keep.account('anna', 1, interval='1d')
+    for more, word in (('intervall = "5m"\n', 'interval'),
+                       (f'account "anna" {{\n    server = "pop3s://a"\n    user = "b"\n'
+                        '    credential = "x"\n}\n', 'anna')):
+        service = Service(keep, ready=False)
+        keep.write_config(more)
+        service.start()
+        equal(service.wait(), popkeep.USAGE, 'exit status')
+        check(word in service.log and 'popkeep.conf:' in service.log, service.log)
+        keep.write_config()
+    result = subprocess.run([BINARY, '-c', keep.config, '--check'], capture_output=True,
+                            env=keep.environment())
+    equal(result.returncode, 0, 'exit status of --check')
+
+
 # ---- Failures -------------------------------------------------------------------------------------
 
 @case
@@ -279,6 +312,64 @@ def a_full_disk_stops_polling_and_it_goes_on_by_itself(folder):
             check_kept(keep, MAIL[:3] + [MAIL[4]])
     finally:
         subprocess.run(['umount', disk], check=True)
+
+
+@case
+def a_clock_that_jumps_changes_no_schedule(folder):
+    if not CLOCK.exists():
+        raise Skip('clock.so is not built')
+    said = folder / 'clock'
+    said.write_bytes(struct.pack('=q', 0))
+    with Server(MAIL[:3]) as server:
+        keep = scripted_account(folder, server, interval='10s')
+        with Service(keep, environment={'LD_PRELOAD': preload(CLOCK),
+                                        'POPKEEP_TEST_CLOCK': str(said)}) as service:
+            service.wait_for('3 new', 60)
+            for days in (400, -400):
+                n = len(server.sessions)
+                with said.open('r+b') as f:
+                    f.write(struct.pack('=q', days * 86400))
+                server.messages.append(Message(MAIL[5 + (days > 0)]))
+                wait_until(lambda: len(server.sessions) > n, 30, f'a poll {days} days off')
+                wait_until(lambda: kept(keep) == len(server.messages), 30, 'kept')
+                check(len(server.sessions) < n + 3, 'not one poll after the other')
+        keep.verify()
+
+
+@case
+def credentials_of_systemd_are_read(folder):
+    (folder / 'credentials').mkdir(mode=0o700)
+    (folder / 'credentials' / 'mail-anna').write_text('secret\n')
+    (folder / 'credentials' / 'mail-anna').chmod(0o400)
+    with Server(MAIL[:3]) as server:
+        keep = scripted_account(folder, server, interval='1d', credential='mail-anna')
+        del keep.accounts['anna']['password-file']
+        with Service(keep, environment={'CREDENTIALS_DIRECTORY': str(folder / 'credentials')}):
+            equal(keep.fetch_account('anna')['listed'], 3, 'listed')
+
+
+@case
+def it_gives_up_root_for_the_owner_of_the_archive(folder):
+    if os.getuid() != 0:
+        raise Skip('only root can')
+    nobody = pwd.getpwnam('nobody')
+    with Server(MAIL[:3]) as server:
+        keep = scripted_account(folder, server, interval='1d')
+        keep.archive.mkdir(mode=0o700)
+        (folder / 'run').mkdir()
+        for path in (keep.archive, folder / 'run', keep.config, folder / 'anna.password'):
+            os.chown(path, nobody.pw_uid, nobody.pw_gid)
+        service = Service(keep)
+        os.chown(keep.config, nobody.pw_uid, nobody.pw_gid)
+        with service:
+            service.wait_for('3 new', 60)
+            equal(service.status()['Uid'].split(), [str(nobody.pw_uid)] * 4, 'uids')
+            equal(service.status()['Gid'].split(), [str(nobody.pw_gid)] * 4, 'gids')
+            equal(service.status()['NoNewPrivs'], '1', 'no new privileges')
+            limits = open(f'/proc/{service.process.pid}/limits').read()
+            check(re.search(r'Max core file size +0 +0', limits), 'no core')
+            # Root is listened to, and others are not.
+            equal(keep.fetch_account('anna')['listed'], 3, 'for root')
 
 
 # ---- The service manager, metrics, alerts ----------------------------------------------------------
