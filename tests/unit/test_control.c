@@ -211,6 +211,15 @@ static void a_dead_services_socket_is_replaced(void **state)
 	(void)control_client_close(client);
 }
 
+static void a_socket_that_took_its_place_is_left_to_its_owner(void **state)
+{
+	(void)state;
+	assert_int_equal(unlink(path), 0);
+	leave_a_socket();
+	server = control_close(server);
+	assert_int_equal(access(path, F_OK), 0);
+}
+
 static void what_is_no_socket_is_left_alone(void **state)
 {
 	struct control *second = NULL;
@@ -393,6 +402,9 @@ static void one_that_only_stops_sending_still_reads(void **state)
 	uint64_t id = take_request(CONTROL_STATUS);
 	turns();
 	assert_int_equal(control_take(server, &got), 0);
+	/* Nor does the end that was read keep the loop awake. */
+	struct pollfd polled[CONTROL_POLLED];
+	assert_int_equal(poll(polled, control_gather(server, polled, CONTROL_POLLED), 0), 0);
 	send_end(id, 0);
 	control_end(server, id);
 	assert_true(hear(fd, answer, sizeof answer));
@@ -420,7 +432,7 @@ static void a_client_that_never_reads_misses_progress_first(void **state)
 	turns();
 	assert_int_equal(control_clients(server), 1);
 	assert_int_equal(control_take(server, &got), 0);
-	send_many(id, LIMIT_CONTROL_OUTPUT / 1024 * 2, CONTROL_NEEDED);
+	send_many(id, LIMIT_CONTROL_OUTPUT / 1024 + 1024, CONTROL_NEEDED);
 	assert_int_equal(control_clients(server), 0);
 	assert_int_equal(control_take(server, &got), CONTROL_GONE);
 	assert_int_equal(got.client, id);
@@ -447,6 +459,27 @@ static void a_long_answer_arrives_whole(void **state)
 	}
 	assert_int_equal(got, (uint64_t)LINES * 1024);
 	assert_int_equal(control_clients(server), 0);
+}
+
+static void one_that_is_always_behind_costs_no_more_in_time(void **state)
+{
+	int fd CLEANUP(fd_closep) = connect_raw();
+	static char heard[64 * 1024];
+	uint64_t got = 0;
+
+	(void)state;
+	say(fd, "{\"v\":1,\"request\":\"status\"}\n");
+	uint64_t id = take_request(CONTROL_STATUS);
+	send_many(id, 2048, CONTROL_NEEDED);
+	while (got < 3 * LIMIT_CONTROL_OUTPUT) {
+		ssize_t n = recv(fd, heard, sizeof heard, 0);
+
+		assert_true(n > 0);
+		got += (uint64_t)n;
+		send_many(id, (size_t)n / 1024, CONTROL_NEEDED);
+		turn();
+	}
+	assert_int_equal(control_clients(server), 1);
 }
 
 static void a_client_waits_no_longer_than_it_wants(void **state)
@@ -587,6 +620,7 @@ int main(void)
 		WITH_SERVER(the_socket_goes_with_the_service),
 		WITH_SERVER(a_second_service_is_refused),
 		WITH_SERVER(a_dead_services_socket_is_replaced),
+		WITH_SERVER(a_socket_that_took_its_place_is_left_to_its_owner),
 		WITH_SERVER(what_is_no_socket_is_left_alone),
 		WITH_SERVER(a_path_that_is_too_long_says_what_to_do),
 		WITH_SERVER(hostile_bytes_are_answered_and_the_client_dropped),
@@ -598,6 +632,7 @@ int main(void)
 		WITH_SERVER(one_that_only_stops_sending_still_reads),
 		WITH_SERVER(a_client_that_never_reads_misses_progress_first),
 		WITH_SERVER(a_long_answer_arrives_whole),
+		WITH_SERVER(one_that_is_always_behind_costs_no_more_in_time),
 		WITH_SERVER(a_client_waits_no_longer_than_it_wants),
 		WITH_SERVER(replies_of_later_versions_are_passed_over),
 		WITH_SERVER(a_client_takes_no_line_without_end),

@@ -117,7 +117,7 @@ static void brackets_inside_texts_are_not_nested(void **state)
 	assert_int_equal(
 		decode_request(
 			"{\"v\":1,\"request\":\"status\","
-			"\"x\":\"[[[[[[[[[[\\\"[[[[\",\"y\":[[],[],[],[],[],[],[],[],[],[]]}",
+			"\"x\":\"[[[[[[[[[[\\\"[[[[[[[[[[\",\"y\":[[],[],[],[],[],[],[],[],[],[]]}",
 			&got),
 		0);
 	assert_int_equal(got.verb, CONTROL_STATUS);
@@ -359,6 +359,11 @@ static void a_text_that_is_too_long_is_cut_at_a_character(void **state)
 	assert_int_equal(decode_reply(line, &got), 0);
 	assert_int_equal(strlen(got.event.account), 64);
 	assert_string_equal(got.event.account + 62, "ß");
+
+	(void)snprintf(
+		line, sizeof line, "{\"v\":1,\"reply\":\"notice\",\"account\":\"%0100d\"}", 0);
+	assert_int_equal(decode_reply(line, &got), 0);
+	assert_int_equal(strlen(got.event.account), 64);
 }
 
 static void what_is_out_of_range_reads_as_nothing(void **state)

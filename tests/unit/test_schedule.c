@@ -151,6 +151,19 @@ static void a_maildrop_in_use_is_no_failure_until_it_lasts(void **state)
 	assert_int_equal(s.logins_refused, 0);
 }
 
+static void what_comes_between_ends_a_row_of_waits(void **state)
+{
+	struct schedule s = {0};
+
+	(void)state;
+	for (int i = 1; i < SCHEDULE_WAITS; i++)
+		(void)next(&s, HINDRANCE_IN_USE);
+	(void)next(&s, HINDRANCE_STOPPED);
+	assert_int_equal(s.waits, SCHEDULE_WAITS - 1);
+	(void)next(&s, HINDRANCE_PASSING);
+	assert_int_equal(next(&s, HINDRANCE_IN_USE), MINUTES(2));
+}
+
 static void refused_logins_pause_the_account_to_one_try_a_day(void **state)
 {
 	struct schedule s = {0};
@@ -318,6 +331,7 @@ int main(void)
 		TEST(twenty_failures_in_a_row_need_attention),
 		TEST(failing_for_a_day_needs_attention),
 		TEST(a_maildrop_in_use_is_no_failure_until_it_lasts),
+		TEST(what_comes_between_ends_a_row_of_waits),
 		TEST(refused_logins_pause_the_account_to_one_try_a_day),
 		TEST(an_outage_between_does_not_forget_refused_logins),
 		TEST(too_many_logins_slow_the_account_down_for_a_while),
