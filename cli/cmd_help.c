@@ -1,4 +1,5 @@
 #include "cli/command.h"
+#include "cli/completion.h"
 
 #include "archive/escape.h"
 
@@ -61,6 +62,10 @@ static int help_run(struct run *run)
 	size_t n = operands_n(&run->arguments), taken = 0, shown = 0;
 	struct fault f;
 
+	if (option_given(&run->arguments, "completion")) {
+		completion_print(run, words, n);
+		return STATUS_DONE;
+	}
 	if (n == 0) {
 		help_print_all(run, option_given(&run->arguments, "all"));
 		return STATUS_DONE;
@@ -87,7 +92,10 @@ static int help_run(struct run *run)
 }
 
 static const struct option_spec options[] = {
-	{"all", 0, NULL, "all commands, not only the everyday ones"}, {NULL, 0, NULL, NULL}};
+	{"all", 0, NULL, "all commands, not only the everyday ones"},
+	{"completion", 0, NULL, "what can stand next, for shells: help --completion -- WORD..."},
+	{NULL, 0, NULL, NULL},
+};
 
 const struct command command_help = {
 	.name = "help",
