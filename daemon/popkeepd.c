@@ -24,7 +24,7 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
-enum { STATUS_USAGE = 2 };
+enum { STATUS_USAGE = 2, PATH = 4096 };
 
 enum task { TASK_SERVE, TASK_CHECK, TASK_HELP, TASK_VERSION };
 
@@ -179,71 +179,95 @@ static bool uses_kerberos(const struct config *c)
 	return false;
 }
 
-/* The folder of path, at most PATH_MAX, in to. */
-static const char *folder_of(const char *path, char to[static 4096])
+/* The folder of path, in to. */
+static const char *folder_of(const char *path, char to[static PATH])
 {
-	(void)snprintf(to, 4096, "%s", path);
+	(void)snprintf(to, PATH, "%s", path);
 	return dirname(to);
 }
 
-/* What is read while the service runs: the configuration's folders, for the next reload, and those
- * of certificates. */
-static int fill_read_paths(const struct config *c, char ***ret, size_t *ret_n, struct fault *f)
+struct path_list {
+	char **path;
+	size_t n, room;
+};
+
+/* Folders stand there once where they come one after the other. */
+static int add_path(struct path_list *l, const char *path, struct fault *f)
 {
-	char folder[4096];
-	size_t n = 0;
-	char **paths = calloc(c->files_n + c->accounts_n + 1, sizeof *paths);
+	if (l->n > 0 && strcmp(l->path[l->n - 1], path) == 0)
+		return 0;
+	if (l->n == l->room) {
+		char **more = reallocarray(l->path, l->room + 64, sizeof *more);
 
-	*ret = paths;
-	*ret_n = 0;
-	if (!paths)
-		return fault_memory(f);
-	for (size_t i = 0; i < c->files_n + c->accounts_n; i++) {
-		const char *file =
-			i < c->files_n ? c->files[i] : c->accounts[i - c->files_n].tls_ca_file;
-
-		if (!file)
-			continue;
-		file = folder_of(file, folder);
-		if (n > 0 && strcmp(paths[n - 1], file) == 0)
-			continue;
-		paths[n] = strdup(file);
-		if (!paths[n])
+		if (!more)
 			return fault_memory(f);
-		*ret_n = ++n;
+		l->path = more;
+		l->room += 64;
+	}
+	l->path[l->n] = strdup(path);
+	if (!l->path[l->n])
+		return fault_memory(f);
+	l->n++;
+	return 0;
+}
+
+static void path_list_deinit(struct path_list *l)
+{
+	for (size_t i = 0; i < l->n; i++)
+		free(l->path[i]);
+	free(l->path);
+}
+
+/* What is read while the service runs: the folders of the configuration, for the next reload, and
+ * those of certificates. */
+static int fill_read_paths(const struct config *c, struct path_list *to, struct fault *f)
+{
+	char folder[PATH];
+
+	for (size_t i = 0; i < c->files_n; i++) {
+		if (add_path(to, folder_of(c->files[i], folder), f) < 0)
+			return -1;
+	}
+	for (size_t i = 0; i < c->folders_n; i++) {
+		if (add_path(to, c->folders[i][0] ? c->folders[i] : ".", f) < 0)
+			return -1;
+	}
+	for (size_t i = 0; i < c->accounts_n; i++) {
+		const char *file = c->accounts[i].tls_ca_file;
+
+		if (file && add_path(to, folder_of(file, folder), f) < 0)
+			return -1;
 	}
 	return 0;
 }
 
 static int enter_sandbox(struct popkeepd *d, struct fault *f)
 {
-	char socket_folder[4096], metrics_folder[4096];
+	struct path_list read CLEANUP(path_list_deinit) = {0};
+	char socket_folder[PATH], metrics_folder[PATH];
 	const char *write[4] = {d->archive, folder_of(d->socket, socket_folder)};
-	size_t write_n = 2, read_n = 0;
-	char **read = NULL;
+	size_t write_n = 2;
 
 	if (d->config->cache_dir)
 		write[write_n++] = d->config->cache_dir;
 	if (d->config->metrics_file)
 		write[write_n++] = folder_of(d->config->metrics_file, metrics_folder);
-	int r = fill_read_paths(d->config, &read, &read_n, f);
+	if (fill_read_paths(d->config, &read, f) < 0)
+		return -1;
 	struct sandbox_plan plan = {
 		.write_folders = write,
 		.write_folders_n = write_n,
-		.read_paths = (const char *const *)read,
-		.read_paths_n = read_n,
+		.read_paths = (const char *const *)read.path,
+		.read_paths_n = read.n,
 		.kerberos =
 			uses_kerberos(d->config) ? SANDBOX_WITH_KERBEROS : SANDBOX_WITHOUT_KERBEROS,
 		.mode = d->config->sandbox,
 	};
-	if (r == 0)
-		r = sandbox_enter(&plan, &d->sandbox, f);
-	for (size_t i = 0; i < read_n; i++)
-		free(read[i]);
-	free(read);
-	if (r == 0 && d->sandbox.incomplete)
+	if (sandbox_enter(&plan, &d->sandbox, f) < 0)
+		return -1;
+	if (d->sandbox.incomplete)
 		log_line(LOG_LEVEL_WARNING, NULL, "the sandbox is incomplete: %s", d->sandbox.text);
-	return r;
+	return 0;
 }
 
 /* Before any thread: they inherit it, and the service takes them from a descriptor. */

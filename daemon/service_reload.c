@@ -192,10 +192,11 @@ static void note_fixed(const struct config *before, const struct config *now)
 	if (!same_text(before->archive, now->archive) ||
 		!same_text(before->cache_dir, now->cache_dir) ||
 		!same_text(before->runtime_dir, now->runtime_dir) ||
+		!same_text(before->metrics_file, now->metrics_file) ||
 		before->sandbox != now->sandbox)
 		log_line(LOG_LEVEL_WARNING, NULL,
-			"archive, cache-dir, runtime-dir and sandbox take effect when the service "
-			"is started again");
+			"archive, cache-dir, runtime-dir, sandbox and a metrics-file in another "
+			"folder take effect when the service is started again");
 }
 
 int service_reload(struct service *s, struct fault *f)
