@@ -7,6 +7,7 @@
 
 Its runtime folder is below the test's, so that `popkeep` with the same configuration finds it.
 """
+import json
 import os
 import signal
 import socket
@@ -108,7 +109,22 @@ class Service:
         if kind is None:
             tap.equal(code, 0, f'exit status of popkeepd, whose log is\n{self.log}\n')
 
-    def status(self):
+    def ask(self, **request):
+        """The replies to a request over the control socket."""
+        path = next(self.keep.globals['runtime-dir'].glob('*.sock'))
+        with socket.socket(socket.AF_UNIX) as s:
+            s.settimeout(20)
+            s.connect(str(path))
+            s.sendall(json.dumps({'v': 1, **request}).encode() + b'\n')
+            with s.makefile('rb') as answer:
+                return [json.loads(line) for line in answer]
+
+    def account(self, name):
+        """How the service says that an account fares."""
+        return next(r for r in self.ask(request='status', all=True)
+                    if r['reply'] == 'account' and r['account'] == name)
+
+    def proc_status(self):
         """What is seen from /proc of the main process."""
         with open(f'/proc/{self.process.pid}/status') as f:
             return dict(line.rstrip('\n').split(':\t', 1) for line in f if ':\t' in line)

@@ -1,4 +1,6 @@
 """popkeepd: polls by itself, answers the control socket, and survives what goes wrong."""
+import contextlib
+import datetime
 import fcntl
 import os
 import pathlib
@@ -32,6 +34,10 @@ def preload(library):
                           text=True).stdout.strip()
     linked = subprocess.run(['ldd', BINARY], capture_output=True, text=True).stdout
     return f'{asan}:{library}' if 'libasan' in linked else str(library)
+
+
+def when(text):
+    return datetime.datetime.fromisoformat(text.replace('Z', '+00:00')).timestamp()
 
 
 def kept(keep):
@@ -269,6 +275,35 @@ def a_wrong_password_is_tried_thrice_a_day_and_no_more(folder):
 
 
 @case
+def what_the_server_says_decides_when_it_is_polled_next(folder):
+    def refusing(text):
+        return type('Refusing', (Session,), {'password_reply': '-ERR ' + text})
+
+    minute = 60
+    kinds = {
+        'used': ('[IN-USE] locked', 'well', 2 * minute, 3 * minute),
+        'delay': ('[LOGIN-DELAY] not yet', 'well', 1.9 * 3600, 2.3 * 3600),
+        'often': ('Exceeded the login limit', 'well', 1.9 * 3600, 2.3 * 3600),
+        'temp': ('[SYS/TEMP] later', 'failing', minute, 2 * minute),
+        'perm': ('[SYS/PERM] no such mailbox', 'attention', 3600, 2 * 3600),
+        'auth': ('[AUTH] wrong', 'failing', 5 * minute, 6 * minute),
+    }
+    servers = {name: Server(MAIL[:1], refusing(k[0])) for name, k in kinds.items()}
+    keep = Popkeep(folder)
+    with contextlib.ExitStack() as stack:
+        for name, server in servers.items():
+            stack.enter_context(server)
+            keep.account(name, server.port, interval='1h', timeout='10s')
+        with Service(keep) as service:
+            for name, (_, health, least, most) in kinds.items():
+                wait_until(lambda: 'text' in service.account(name), 30, f'a poll of {name}')
+                a = service.account(name)
+                equal(a['health'], health, name)
+                left = when(a['next']) - time.time()
+                check(least * 0.85 < left < most * 1.15, f'{name}: next poll in {left:.0f} s: {a}')
+
+
+@case
 def a_password_command_that_hangs_holds_up_nobody_else(folder):
     with Server(MAIL[:3]) as server, Server(MAIL[3:6]) as other:
         keep = scripted_account(folder, server, interval='1d', password_command='sleep 1000')
@@ -363,9 +398,9 @@ def it_gives_up_root_for_the_owner_of_the_archive(folder):
         os.chown(keep.config, nobody.pw_uid, nobody.pw_gid)
         with service:
             service.wait_for('3 new', 60)
-            equal(service.status()['Uid'].split(), [str(nobody.pw_uid)] * 4, 'uids')
-            equal(service.status()['Gid'].split(), [str(nobody.pw_gid)] * 4, 'gids')
-            equal(service.status()['NoNewPrivs'], '1', 'no new privileges')
+            equal(service.proc_status()['Uid'].split(), [str(nobody.pw_uid)] * 4, 'uids')
+            equal(service.proc_status()['Gid'].split(), [str(nobody.pw_gid)] * 4, 'gids')
+            equal(service.proc_status()['NoNewPrivs'], '1', 'no new privileges')
             limits = open(f'/proc/{service.process.pid}/limits').read()
             check(re.search(r'Max core file size +0 +0', limits), 'no core')
             # Root is listened to, and others are not.
