@@ -261,8 +261,10 @@ static void print_health(struct run *run, const struct account_report *a)
 		h->next ? text_minute(o, h->next, next) : "");
 	if (h->text[0])
 		say(o, 4, "%s", h->text);
+	/* Many texts say behind a semicolon what to do. */
+	bool told = strstr(h->text, "; ") != NULL;
 	if (a->needs & NEEDS_POLLS)
-		say(o, 4, "%s %s", advice(h->code), a->name);
+		say(o, 4, "%s %s", told ? "then run popkeep fetch" : advice(h->code), a->name);
 	else
 		say(o, 4, "this may pass by itself");
 }

@@ -211,6 +211,9 @@ def an_account_that_keeps_failing_needs_attention_and_a_hiccup_does_not(folder):
     told = keep.run('status', code=PARTLY).out.decode()
     check('login refused since' in told and '3 tries; next try 20' in told, told)
     check('popkeep fetch anna' in told and '[AUTH] \\x1b no' in told, told)
+    set_health(keep, 'anna', 2, 1, 'refused; check the password')
+    told = keep.run('status', code=PARTLY).out.decode()
+    check('then run popkeep fetch anna' in told and told.count('password') == 1, told)
     set_health(keep, 'anna', 2, 1)
     summary = keep.json('status', code=PARTLY).summary
     equal((summary['attention'], summary['failing'], summary['stale']), (1, 1, 0), 'summary')
