@@ -7,7 +7,7 @@ PYTHON := /usr/bin/python3
 .PHONY: help deps build run test install bench check-format tidy clean
 
 help:
-	@echo 'make run      install what is missing, build, fetch mail (POPKEEP_CONFIG=file, or a demonstration)'
+	@echo 'make run      install what is missing, build, run the service (POPKEEP_CONFIG=file, or a demonstration)'
 	@echo 'make test     install what is missing, build with sanitizers, run every test'
 	@echo 'make build    release build in build/'
 	@echo 'make deps     install the missing Debian packages'
@@ -23,7 +23,7 @@ build:
 	@ninja -C build -j$(JOBS)
 
 run: deps build
-	@$(PYTHON) tests/demo.py build/cli/popkeep
+	@$(PYTHON) tests/demo.py build/cli/popkeep build/daemon/popkeepd
 
 test: deps
 	@bash tests/run.sh

@@ -1,8 +1,10 @@
-"""What `make run` does after building: demo.py POPKEEP
+"""What `make run` does after building: demo.py POPKEEP POPKEEPD
 
-With POPKEEP_CONFIG=file, fetches by that configuration and shows the status. Without, starts a
-Dovecot of its own with a few made-up mailboxes, fetches them, and shows what can be done with them.
+With POPKEEP_CONFIG=file, runs the service by that configuration, in the foreground. Without, starts
+a Dovecot of its own with a few made-up mailboxes and the service that polls them, and shows what can
+be done with what it kept.
 """
+import json
 import os
 import pathlib
 import shlex
@@ -11,6 +13,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent / 'integration'))
 import dovecot
@@ -38,18 +41,16 @@ def run(command, quiet=False):
     return result.stdout
 
 
-def configured(popkeep, config):
-    """The user's own configuration: his exit status is ours."""
-    command = [popkeep, '-c', config]
-    print('$ ' + shlex.join([*command, 'fetch']), flush=True)
-    fetched = subprocess.run([*command, 'fetch']).returncode
-    print('$ ' + shlex.join([*command, 'status']), flush=True)
-    status = subprocess.run([*command, 'status']).returncode
-    return fetched or status
+def configured(popkeepd, config):
+    """The user's own configuration; Ctrl-C ends the service, whose exit status is ours."""
+    print('$ ' + shlex.join([popkeepd, '-c', config]), flush=True)
+    os.execv(popkeepd, [popkeepd, '-c', config])
 
 
 def write_config(folder, server):
-    text = [f'archive = "{folder}/archive"']
+    (folder / 'run').mkdir()
+    text = [f'archive     = "{folder}/archive"', f'runtime-dir = "{folder}/run"',
+            'interval    = "1m"', 'min-free    = "10M"']
     for name in server.users:
         secret = folder / f'{name}.password'
         secret.touch(0o600)
@@ -74,15 +75,53 @@ def fill(server):
     server.deliver('bert', both)
 
 
-def demonstrate(popkeep, folder, server):
-    base = [popkeep, '-c', str(write_config(folder, server))]
-    run([*base, 'init'])
-    show('Fetching three mailboxes (two share ten messages; nothing is removed from the server)')
-    run([*base, 'fetch'])
-    show('Again: nothing is new')
-    run([*base, 'fetch'])
-    show('Is everything kept?')
-    run([*base, 'status', '--all'])
+class Service:
+    """popkeepd, beside the demonstration. What it logs is shown as it comes."""
+    def __init__(self, popkeepd, config):
+        self.command = [popkeepd, '-c', str(config)]
+
+    def __enter__(self):
+        print('$ ' + shlex.join(self.command) + ' &', flush=True)
+        self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL)
+        return self
+
+    def wait_until(self, condition, what):
+        deadline = time.monotonic() + 60
+        while not condition():
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                raise Failed(f'{what}: not seen; popkeepd: {self.process.poll()}')
+            time.sleep(0.1)
+
+    def __exit__(self, kind, *unused):
+        self.process.terminate()
+        code = self.process.wait(30)
+        if code != 0 and kind is None:
+            raise Failed(f'popkeepd: exit status {code}')
+
+
+def archived(base):
+    done = subprocess.run([*base, '--json', 'status'], capture_output=True)
+    lines = done.stdout.splitlines()
+    return json.loads(lines[-1]).get('archived', 0) if lines else 0
+
+
+def demonstrate(popkeep, popkeepd, folder, server):
+    config = write_config(folder, server)
+    base = [popkeep, '-c', str(config)]
+    all_mail = sum(MAILBOXES.values()) + 2 * SHARED
+    show('The service: it makes the archive and polls three mailboxes (two share ten messages)')
+    with Service(popkeepd, config) as service:
+        service.wait_until(lambda: archived(base) == all_mail, f'{all_mail} messages')
+        show('Is everything kept?')
+        run([*base, 'status', '--all'])
+        server.deliver('anna', mailgen.mailbox('demo, later', 2))
+        show('Two more came for anna. It would poll within a minute; this asks it to do so now')
+        run([*base, 'fetch', 'anna'])
+        look(base)
+    show('The service was told to end, and has')
+
+
+def look(base):
     show('The newest messages')
     run([*base, 'search', '--limit', '8'])
     identifier = newest_id([*base, '--json', 'search', '--limit', '1'])
@@ -93,7 +132,6 @@ def demonstrate(popkeep, folder, server):
 
 
 def newest_id(command):
-    import json
     for line in run(command, quiet=True).splitlines():
         entry = json.loads(line)
         if entry['type'] == 'message':
@@ -101,7 +139,7 @@ def newest_id(command):
     raise Failed('no message is in the archive')
 
 
-def farewell(popkeep, folder):
+def farewell(popkeep, popkeepd, folder):
     archive = folder / 'archive'
     show('What is left')
     print(f'''\
@@ -116,8 +154,10 @@ The server is stopped; remove {folder} when you have seen enough.''')
   {popkeep} init
   {popkeep} fetch --url pop3s://you@example.com@pop.example.com
   {popkeep} search
-It asks for the password. For several accounts write a configuration (see popkeep(1)) and run
-  make run POPKEEP_CONFIG=/path/to/popkeep.conf''', flush=True)
+It asks for the password. To have accounts polled by the service:
+  {popkeep} account add you --server pop3s://pop.example.com --user you@example.com
+  {popkeepd}
+or, with a configuration that lies elsewhere, make run POPKEEP_CONFIG=/path/to/popkeep.conf''', flush=True)
 
 
 def demo_folder():
@@ -126,7 +166,7 @@ def demo_folder():
     return pathlib.Path(tempfile.mkdtemp(prefix='popkeep-demo-', dir=cache))
 
 
-def demonstration(popkeep):
+def demonstration(popkeep, popkeepd):
     folder = demo_folder()
     # The server's folder is elsewhere: root's cannot be entered by the nobody that it runs as.
     server_folder = pathlib.Path(tempfile.mkdtemp(prefix='popkeep-demo-server-'))
@@ -134,8 +174,8 @@ def demonstration(popkeep):
     try:
         with dovecot.Dovecot(server_folder, {u: f'demo-{u}' for u in MAILBOXES}) as server:
             fill(server)
-            demonstrate(popkeep, folder, server)
-        farewell(popkeep, folder)
+            demonstrate(popkeep, popkeepd, folder, server)
+        farewell(popkeep, popkeepd, folder)
     except BaseException:
         print(f'make run: what was made lies in {folder}', file=sys.stderr)
         raise
@@ -149,11 +189,11 @@ def interrupted(number, frame):
 
 
 def main():
-    popkeep = sys.argv[1]
+    popkeep, popkeepd = sys.argv[1:3]
     signal.signal(signal.SIGTERM, interrupted)
     config = os.environ.get('POPKEEP_CONFIG')
     try:
-        return configured(popkeep, config) if config else demonstration(popkeep)
+        return configured(popkeepd, config) if config else demonstration(popkeep, popkeepd)
     except (Failed, dovecot.Missing, RuntimeError) as e:
         print(f'make run: {e}', file=sys.stderr)
         return 1
