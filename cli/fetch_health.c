@@ -43,5 +43,6 @@ int health_book_note(const struct health_book *b, struct poller *p, const struct
 		.code = done->fault.code,
 		.text = text};
 	fare_note(&h, &s);
-	return poller_put_health(p, &h, f);
+	uint64_t ignored; /* closing the poller waits for it */
+	return poller_put_health(p, &h, &ignored, f);
 }

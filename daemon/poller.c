@@ -25,7 +25,8 @@ struct poller {
 	TAILQ_HEAD(, queued_event) events;
 	atomic_bool stop;
 	bool stopping;
-	bool turn_due; /* somebody asked for something since the last turn */
+	uint64_t tickets, remembered; /* of healths: given out; durable */
+	bool turn_due;		      /* somebody asked for something since the last turn */
 };
 
 /* ---- Life ------------------------------------------------------------------------------------ */
@@ -237,16 +238,23 @@ void poller_cancel(struct poller *p, struct poll *one, const struct fault *why)
 		finish(p, &p->waiting, one);
 }
 
-int poller_put_health(struct poller *p, const struct health *h, struct fault *f)
+int poller_put_health(
+	struct poller *p, const struct health *h, uint64_t *ret_ticket, struct fault *f)
 {
 	struct item *item = item_new_health(h, f);
 
 	if (!item)
 		return -1;
+	*ret_ticket = item->tag = ++p->tickets;
 	intake_put(p->intake, item);
 	/* Somebody may look at once. */
 	intake_hurry(p->intake);
 	return 0;
+}
+
+uint64_t poller_remembered(const struct poller *p)
+{
+	return p->remembered;
 }
 
 static void begin_polls(struct poller *p)
@@ -294,7 +302,9 @@ static void take_items(struct poller *p)
 	struct item *item;
 
 	while ((item = intake_take(p->intake))) {
-		if (item->cookie)
+		if (item->kind == ITEM_HEALTH)
+			p->remembered = item->tag;
+		else
 			session_settle((struct session *)(uintptr_t)item->cookie, item);
 		item_free(item);
 	}

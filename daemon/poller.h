@@ -79,8 +79,11 @@ bool poller_is_idle(const struct poller *p);
 /* How many are under way. */
 uint32_t poller_active(const struct poller *p);
 
-/* Has the archive remember how an account's polls go (archive/health.h). Copied. */
-int poller_put_health(struct poller *p, const struct health *h, struct fault *f) MUST_CHECK;
+/* Has the archive remember how an account's polls go (archive/health.h). Copied. *ret_ticket: it is
+ * remembered once poller_remembered() has come so far. */
+int poller_put_health(
+	struct poller *p, const struct health *h, uint64_t *ret_ticket, struct fault *f) MUST_CHECK;
+uint64_t poller_remembered(const struct poller *p);
 /* The poller's own view of the archive, for reading; borrowed. */
 struct store *poller_store(struct poller *p);
 

@@ -123,6 +123,7 @@ static int turn(struct service *s, struct fault *f)
 	if (poller_turn(s->poller, f) < 0 || service_take_events(s, f) < 0 ||
 		take_answers(s, f) < 0 || service_take_requests(s, f) < 0)
 		return -1;
+	service_send_endings(s);
 	service_tick(s);
 	return service_begin_due(s, f);
 }

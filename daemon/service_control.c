@@ -115,6 +115,29 @@ static bool still_waits(const struct service *s, uint64_t client)
 	return false;
 }
 
+static void end_when_remembered(struct service *s, uint64_t client)
+{
+	for (size_t i = 0; i < LIMIT_CONTROL_CLIENTS; i++) {
+		if (s->endings[i].client)
+			continue;
+		s->endings[i] = (struct ending){client, s->ticket};
+		return;
+	}
+	send_end(s, client, 0);
+}
+
+void service_send_endings(struct service *s)
+{
+	for (size_t i = 0; i < LIMIT_CONTROL_CLIENTS; i++) {
+		struct ending *e = &s->endings[i];
+
+		if (!e->client || e->ticket > poller_remembered(s->poller))
+			continue;
+		send_end(s, e->client, 0);
+		e->client = 0;
+	}
+}
+
 void service_dismiss(struct service *s, struct job *job)
 {
 	struct listener **at = &job->listeners;
@@ -128,13 +151,17 @@ void service_dismiss(struct service *s, struct job *job)
 		}
 		*at = l->next;
 		if (!still_waits(s, l->client))
-			send_end(s, l->client, 0);
+			end_when_remembered(s, l->client);
 		free(l);
 	}
 }
 
 static void forget_client(struct service *s, uint64_t client)
 {
+	for (size_t i = 0; i < LIMIT_CONTROL_CLIENTS; i++) {
+		if (s->endings[i].client == client)
+			s->endings[i].client = 0;
+	}
 	for (size_t i = 0; i < s->jobs_n; i++) {
 		struct listener **at = &s->jobs[i]->listeners;
 

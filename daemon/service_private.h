@@ -28,6 +28,13 @@ struct listener {
 	struct listener *next;
 };
 
+/* A client that was told all, and whose end follows when the archive remembers it too: it may look
+ * there next. */
+struct ending {
+	uint64_t client; /* 0: nobody */
+	uint64_t ticket; /* poller_remembered() */
+};
+
 /* One configured account. */
 struct job {
 	struct agenda_entry due; /* first: the agenda gives back pointers to it */
@@ -78,8 +85,10 @@ struct service {
 	uint64_t fetched_messages, fetched_bytes, polls[HINDRANCE_STOPPED + 1];
 	int64_t metrics_at, watchdog_at, told_at, tick_at; /* next */
 	int64_t watchdog_ms;
-	char told[128]; /* to the service manager */
-	bool changed;	/* something the metrics show, since they were written */
+	char told[128];	 /* to the service manager */
+	uint64_t ticket; /* of the last health that was put */
+	struct ending endings[LIMIT_CONTROL_CLIENTS];
+	bool changed; /* something the metrics show, since they were written */
 };
 
 static inline const struct config *service_config(const struct service *s)
@@ -123,6 +132,7 @@ void loaded_release(struct service *s, struct loaded *l);
 /* ---- service_control.c ----------------------------------------------------------------------- */
 
 int service_take_requests(struct service *s, struct fault *f) MUST_CHECK;
+void service_send_endings(struct service *s);
 /* Tells those that wait for this job's poll. */
 void service_tell_event(struct service *s, struct job *job, const struct poller_event *e);
 /* The poll they waited for has ended. */

@@ -76,7 +76,7 @@ static void put_health(struct service *s, struct job *job)
 	fare_note(&h, &job->schedule);
 	if (h.state == HEALTH_WELL && !job->has_health)
 		return;
-	if (poller_put_health(s->poller, &h, &f) < 0)
+	if (poller_put_health(s->poller, &h, &s->ticket, &f) < 0)
 		log_line(LOG_LEVEL_WARNING, job->name, "its state is not noted: %s", f.text);
 	else
 		job->has_health = h.state != HEALTH_WELL;
