@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 static const char SYSTEM_CONFIG[] = "/etc/popkeep/popkeep.conf",
@@ -79,11 +80,10 @@ static int config_path_of(const struct run *run, char **ret, struct fault *f)
 }
 
 /* What a new configuration begins with: where the archive is. */
-static int begin_config(struct addition *x, const char *path, struct fault *f)
+static int begin_config(struct addition *x, struct fault *f)
 {
 	struct buffer text CLEANUP(buffer_deinit) = buffer_make(LIMIT_CONFIG_VALUE * 8);
-	bool is_system = strcmp(path, SYSTEM_CONFIG) == 0 && !x->run->folder_is_named;
-	char *folder CLEANUP(freep) = absolute(is_system ? SYSTEM_ARCHIVE : x->run->folder);
+	char *folder CLEANUP(freep) = absolute(x->run->folder);
 
 	if (!folder)
 		return fault_memory(f);
@@ -93,9 +93,32 @@ static int begin_config(struct addition *x, const char *path, struct fault *f)
 	return config_home_begin(x->home, buffer_slice(&text), f);
 }
 
+/* Where the archive is, by the configuration as it is or will be. */
+static int choose_folder(struct addition *x, const char *path, struct fault *f)
+{
+	const struct config *current = config_home_current(x->home);
+	struct run *run = x->run;
+	const char *other = current ? current->archive : NULL;
+	char *copy;
+
+	if (run_choose_folder(run, f) < 0)
+		return -1;
+	if (!current && strcmp(path, SYSTEM_CONFIG) == 0)
+		other = SYSTEM_ARCHIVE;
+	if (!other || run->folder_is_named)
+		return 0;
+	copy = strdup(other);
+	if (!copy)
+		return fault_memory(f);
+	free(run->folder);
+	run->folder = copy;
+	return 0;
+}
+
 static int open_home(struct addition *x, struct fault *f)
 {
 	char *path CLEANUP(freep) = NULL;
+	struct stat st;
 
 	if (config_path_of(x->run, &path, f) < 0 || config_home_open(path, &x->home, f) < 0)
 		return -1;
@@ -103,15 +126,11 @@ static int open_home(struct addition *x, struct fault *f)
 	if (current && config_account(current, x->name))
 		return fault_set(f, FAULT_USAGE, SCOPE_ACCOUNT, 0,
 			"account %s is configured already; nothing was changed", x->name);
-	if (run_choose_folder(x->run, f) < 0)
+	if (choose_folder(x, path, f) < 0)
 		return -1;
-	if (!current)
-		return begin_config(x, path, f);
-	if (!current->archive || x->run->folder_is_named)
-		return 0;
-	free(x->run->folder);
-	x->run->folder = strdup(current->archive);
-	return x->run->folder ? 0 : fault_memory(f);
+	if (stat(x->run->folder, &st) == 0)
+		config_home_set_reader(x->home, st.st_uid, st.st_gid);
+	return current ? 0 : begin_config(x, f);
 }
 
 /* ---- The account ----------------------------------------------------------------------------- */

@@ -5,7 +5,6 @@
 #include "cli/new_file.h"
 #include "daemon/config_keys.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -27,6 +26,9 @@ struct config_home {
 	int accounts; /* the folder's descriptor, while adding */
 	int above;    /* the one that it lies in */
 	bool made;    /* accounts is new */
+
+	uid_t reader; /* 0: nobody but who writes */
+	gid_t reader_group;
 };
 
 static int system_error(const char *what, const char *shown, struct fault *f)
@@ -127,6 +129,12 @@ int config_home_begin(struct config_home *h, struct slice text, struct fault *f)
 	return buffer_append_text(&h->text, INCLUDE, f);
 }
 
+void config_home_set_reader(struct config_home *h, uid_t user, gid_t group)
+{
+	h->reader = user;
+	h->reader_group = group;
+}
+
 char *config_home_account_path(const struct config_home *h, const char *name)
 {
 	char *path = NULL;
@@ -136,22 +144,24 @@ char *config_home_account_path(const struct config_home *h, const char *name)
 
 /* ---- Trying ---------------------------------------------------------------------------------- */
 
-/* "PATH:12: " of a file that nobody will see goes, wherever it stands in the text. */
+/* Takes words and the digits and marks behind them out of a text, wherever they stand. */
+static void take_out(char *text, const char *words, const char *behind)
+{
+	for (char *at = text; (at = strstr(at, words));) {
+		char *end = at + strlen(words);
+
+		end += strspn(end, behind);
+		memmove(at, end, strlen(end) + 1);
+	}
+}
+
+/* "PATH:12: " and " in line 12" of a file that nobody will see. */
 static void forget_place(char *text, const char *path)
 {
 	char shown[256];
-	size_t len = strlen(escape_text(slice_text(path), shown, sizeof shown));
 
-	for (char *at = text; (at = strstr(at, shown));) {
-		char *end = at + len;
-
-		end += *end == ':';
-		while (isdigit((unsigned char)*end))
-			end++;
-		end += *end == ':';
-		end += *end == ' ';
-		memmove(at, end, strlen(end) + 1);
-	}
+	take_out(text, escape_text(slice_text(path), shown, sizeof shown), ":0123456789 ");
+	take_out(text, " in line ", "0123456789");
 }
 
 /* Beside the main configuration, so that what it includes is found; the caller removes it. Where
@@ -211,13 +221,29 @@ int config_home_try(
 
 /* ---- Putting it there ------------------------------------------------------------------------ */
 
-static struct new_file_as as_owner(const struct config_home *h)
+static bool has_reader(const struct config_home *h)
 {
-	bool gives = h->exists && geteuid() == 0;
+	return geteuid() == 0 && h->reader != 0 && !(h->exists && h->st.st_uid != 0);
+}
 
+static struct new_file_as as_config(const struct config_home *h)
+{
+	bool gives = geteuid() == 0 && h->exists && h->st.st_uid != 0;
+
+	if (has_reader(h))
+		return (struct new_file_as){
+			.mode = 0640, .owner = (uid_t)-1, .group = h->reader_group};
 	return (struct new_file_as){.mode = 0600,
 		.owner = gives ? h->st.st_uid : (uid_t)-1,
 		.group = gives ? h->st.st_gid : (gid_t)-1};
+}
+
+static struct new_file_as as_secret(const struct config_home *h)
+{
+	if (has_reader(h))
+		return (struct new_file_as){
+			.mode = 0600, .owner = h->reader, .group = h->reader_group};
+	return as_config(h);
 }
 
 /* Nobody else may put files there: each is read as configuration. */
@@ -237,29 +263,46 @@ static int check_accounts(const struct config_home *h, struct fault *f)
 	return 0;
 }
 
-static int open_accounts(struct config_home *h, struct fault *f)
+/* Folders that were made just now, and hold no secret that could be read without its file. */
+static int open_to_reader(const struct config_home *h, int folder)
 {
-	struct new_file_as as = as_owner(h);
+	return has_reader(h) ? fchmod(folder, 0755) : 0;
+}
+
+static int open_above(struct config_home *h, struct fault *f)
+{
+	const char *folder = h->folder[0] ? h->folder : ".";
+	bool is_new = access(folder, F_OK) != 0;
 
 	if (new_folders_above(h->path, f) < 0)
 		return -1;
-	h->above = open(h->folder[0] ? h->folder : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (h->above < 0)
+	h->above = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (h->above < 0 || (is_new && open_to_reader(h, h->above) < 0))
 		return system_error("open the folder of", h->shown, f);
+	return 0;
+}
+
+static int open_accounts(struct config_home *h, struct fault *f)
+{
+	struct new_file_as as = as_config(h);
+
+	if (open_above(h, f) < 0)
+		return -1;
 	h->made = mkdirat(h->above, ACCOUNTS, 0700) == 0;
 	if (!h->made && errno != EEXIST)
 		return system_error("make accounts.d beside", h->shown, f);
 	h->accounts = openat(h->above, ACCOUNTS, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	if (h->accounts < 0 ||
-		(h->made && (fchown(h->accounts, as.owner, as.group) < 0 || fsync(h->above) < 0)))
+	if (h->accounts < 0)
 		return system_error("open accounts.d beside", h->shown, f);
+	if (h->made && (fchown(h->accounts, as.owner, as.group) < 0 ||
+			       open_to_reader(h, h->accounts) < 0 || fsync(h->above) < 0))
+		return system_error("make accounts.d beside", h->shown, f);
 	return check_accounts(h, f);
 }
 
 static int write_one(const struct config_home *h, const char *name, const char *suffix,
-	struct slice bytes, struct fault *f)
+	struct slice bytes, struct new_file_as as, struct fault *f)
 {
-	struct new_file_as as = as_owner(h);
 	char file[LIMIT_ACCOUNT_NAME + 16];
 
 	(void)snprintf(file, sizeof file, "%s.%s", name, suffix);
@@ -289,7 +332,7 @@ static int write_password(
 	/* One allocation, so that no copy of it stays behind. */
 	if (r == 0 && (r = buffer_append(&line, password->text, password->len, f)) == 0 &&
 		(r = buffer_append_text(&line, "\n", f)) == 0)
-		r = write_one(h, name, "password", buffer_slice(&line), f);
+		r = write_one(h, name, "password", buffer_slice(&line), as_secret(h), f);
 	if (line.data)
 		explicit_bzero(line.data, line.size);
 	return r;
@@ -342,7 +385,7 @@ static int add_include(struct config_home *h, const char *name, struct fault *f)
 
 static int make_main(struct config_home *h, const char *name, struct fault *f)
 {
-	struct new_file_as as = as_owner(h);
+	struct new_file_as as = as_config(h);
 	struct config *loaded CLEANUP(config_freep) = NULL;
 
 	if (new_file_write(h->above, h->name, buffer_slice(&h->text), &as) < 0)
@@ -380,7 +423,7 @@ static int add(struct config_home *h, const char *name, struct slice section,
 {
 	if (open_accounts(h, f) < 0 || (password && write_password(h, name, password, f) < 0))
 		return -1;
-	int r = write_one(h, name, "conf", section, f);
+	int r = write_one(h, name, "conf", section, as_config(h), f);
 	if (r == 0 && (r = include(h, name, ret, f)) < 0)
 		remove_one(h, name, "conf");
 	if (r < 0 && password)

@@ -5,11 +5,15 @@
  *   accounts.d/NAME.conf       the account, 0600
  *   accounts.d/NAME.password   its password where it was asked for, 0600
  *
- * Where root adds to somebody's configuration, the new files are that user's. */
+ * Where root adds to a user's configuration, the new files are that user's. Where root adds to its
+ * own one for a service that runs as somebody else, that one's group may read them (0640), and the
+ * password, which nobody but its owner may read, is that one's. */
 #pragma once
 
 #include "daemon/config.h"
 #include "daemon/secret.h"
+
+#include <sys/types.h>
 
 struct config_home;
 
@@ -22,6 +26,8 @@ void config_home_closep(struct config_home **h);
 const struct config *config_home_current(const struct config_home *h);
 /* Where there is none yet, it begins with this: text is taken as it is. */
 int config_home_begin(struct config_home *h, struct slice text, struct fault *f) MUST_CHECK;
+/* Who reads it when root wrote it: the archive's owner. */
+void config_home_set_reader(struct config_home *h, uid_t user, gid_t group);
 /* Where the account will stand; owned by the caller, NULL when out of memory. */
 char *config_home_account_path(const struct config_home *h, const char *name);
 

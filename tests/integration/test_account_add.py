@@ -70,6 +70,15 @@ def a_home(folder, text=None):
     return keep
 
 
+def as_nobody(keep):
+    options = {'user': NOBODY, 'group': NOBODY, 'extra_groups': []}
+    try:
+        keep.run('version', config=False, **options)
+    except OSError as e:
+        raise tap.Skip(f'another user cannot run the program: {e}') from e
+    return options
+
+
 def beginning(folder):
     return f'archive = {popkeep.quoted(folder / "archive")}\n'
 
@@ -109,13 +118,9 @@ def without_a_named_configuration_it_is_the_users_own(folder):
     keep = popkeep.Popkeep(folder)
     command, options = adding('anna', folder), {}
     if os.getuid() == 0:   # whose own is the one of the system
-        options = {'user': NOBODY, 'group': NOBODY, 'extra_groups': []}
+        options = as_nobody(keep)
         for path in (keep.home, secret(folder)):
             os.chown(path, NOBODY, NOBODY)
-        try:
-            keep.run('version', config=False, **options)
-        except OSError as e:
-            raise tap.Skip(f'another user cannot run the program: {e}') from e
     keep.run(*command, config=False, **options)
     equal(sorted(tree(keep.home / '.config' / 'popkeep')),
           ['accounts.d', 'accounts.d/anna.conf', 'popkeep.conf'], 'files')
@@ -181,7 +186,7 @@ def what_fails_writes_nothing(folder):
             (adding('anna', folder)[:5], USAGE),
             (adding('anna', folder)[:3], USAGE)):
         result = keep.run(*command, code=code)
-        check('XXXX' not in result.err and '/.popkeep' not in result.err, result.err)
+        check('/.popkeep' not in result.err and 'line' not in result.err, result.err)
         equal(tree(folder / 'etc'), before, f'files after {command}')
     line = keep.json(*adding('anna', folder, text='wrong'), code=LOGIN).of_type('account')[0]
     equal((line['account'], line['ok']), ('anna', False), 'line')
@@ -263,6 +268,32 @@ def the_configuration_keeps_its_mode_and_what_is_in_it(folder):
     if os.getuid() == 0:
         for path in (keep.config, folder / 'etc/accounts.d', folder / 'etc/accounts.d/anna.conf'):
             equal((path.stat().st_uid, path.stat().st_gid), (NOBODY, NOBODY), f'owner of {path}')
+
+
+@case
+def what_root_writes_can_be_read_by_the_service_alone(folder):
+    if os.getuid() != 0:
+        raise tap.Skip('not root')
+    folder.chmod(0o755)
+    keep = a_home(folder)
+    keep.archive.mkdir(mode=0o700)
+    os.chown(keep.archive, NOBODY, NOBODY)
+    command = [str(a) for a in adding('anna', folder)]
+    at = command.index('--password-file')
+    del command[at:at + 2]
+    code, out = on_terminal(keep, 80, '-C', str(keep.archive), *command,
+                            type_after=(b'assword', PASSWORD.encode() + b'\n'))
+    equal(code, DONE, f'exit status: {out}')
+    etc = folder / 'etc'
+    found = {str(p.relative_to(folder)): (oct(stat.S_IMODE(p.stat().st_mode)), p.stat().st_uid,
+                                          p.stat().st_gid) for p in (etc, *etc.rglob('*'))}
+    equal(found, {'etc': ('0o755', 0, 0),
+                  'etc/popkeep.conf': ('0o640', 0, NOBODY),
+                  'etc/accounts.d': ('0o755', 0, NOBODY),
+                  'etc/accounts.d/anna.conf': ('0o640', 0, NOBODY),
+                  'etc/accounts.d/anna.password': ('0o600', NOBODY, NOBODY)}, 'owners and modes')
+    line = keep.json('fetch', 'anna', init=False, **as_nobody(keep)).of_type('account')[0]
+    equal(line['new'], len(MAIL), 'fetched by the service')
 
 
 if __name__ == '__main__':
