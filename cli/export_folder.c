@@ -11,6 +11,7 @@
  *
  * POP3 knows no flags. A message goes into cur/ and is marked as seen, so that a client does not
  * announce the whole archive as new mail, and a server that serves the folder renames nothing.
+ * Where one did, because somebody answered or flagged a message, the export finds it all the same.
  */
 #include "cli/export_format.h"
 
@@ -44,6 +45,8 @@ struct folder {
 	int folder;
 	char *path; /* escaped, for messages */
 	struct manifest *manifest;
+	char **moved; /* maildir: names in new/ and cur/ without flags, ascending */
+	size_t moved_n;
 };
 
 static struct folder *folder_of(struct export_target *to)
@@ -142,10 +145,77 @@ static int make_folders(const struct folder *e, struct fault *f)
 	return 0;
 }
 
+/* ---- Files that a mail program gave other flags ------------------------------------------------
+ */
+
+static int by_name(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static int remember_name(struct folder *e, const char *name, size_t *room, struct fault *f)
+{
+	if (e->moved_n == *room) {
+		size_t more = *room ? *room * 2 : 256;
+		char **moved = reallocarray(e->moved, more, sizeof *moved);
+
+		if (!moved)
+			return fault_memory(f);
+		e->moved = moved;
+		*room = more;
+	}
+	e->moved[e->moved_n] = strndup(name, strcspn(name, ":"));
+	return e->moved[e->moved_n++] ? 0 : fault_memory(f);
+}
+
+static int read_names(struct folder *e, const char *within, size_t *room, struct fault *f)
+{
+	int fd CLEANUP(fd_closep) = openat(e->folder, within, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir CLEANUP(dir_closep) = fd < 0 ? NULL : folder_read(fd);
+	struct dirent *entry;
+
+	if (!dir)
+		return folder_error(e, errno, "list what is", f);
+	while ((entry = readdir(dir))) {
+		if (entry->d_name[0] != '.' && remember_name(e, entry->d_name, room, f) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int find_moved(struct folder *e, struct fault *f)
+{
+	size_t room = 0;
+
+	if (e->layout != &MAILDIR || e->target.earlier == 0)
+		return 0;
+	if (read_names(e, "cur", &room, f) < 0 || read_names(e, "new", &room, f) < 0)
+		return -1;
+	if (e->moved_n)
+		qsort(e->moved, e->moved_n, sizeof *e->moved, by_name);
+	return 0;
+}
+
+/* name: as the manifest has it. */
+static bool was_moved(const struct folder *e, const char *name)
+{
+	char key[NAME_SIZE], *at = key;
+	const char *slash = strrchr(name, '/');
+
+	if (e->moved_n == 0)
+		return false;
+	name = slash ? slash + 1 : name;
+	(void)snprintf(key, sizeof key, "%.*s", (int)strcspn(name, ":"), name);
+	return bsearch(&at, e->moved, e->moved_n, sizeof *e->moved, by_name);
+}
+
 static void folder_close(struct export_target *to)
 {
 	struct folder *e = folder_of(to);
 
+	for (size_t i = 0; i < e->moved_n; i++)
+		free(e->moved[i]);
+	free(e->moved);
 	manifest_close(e->manifest);
 	fd_closep(&e->folder);
 	free(e->path);
@@ -168,6 +238,8 @@ static int folder_open(const struct layout *layout, const char *path, const char
 	if (manifest_open(e->folder, MANIFEST, layout->whole, &e->manifest, f) < 0)
 		return fault_prefix(f, "%s", e->path);
 	e->target.earlier = manifest_count(e->manifest);
+	if (find_moved(e, f) < 0)
+		return -1;
 	*ret = TAKE(owned);
 	return 0;
 }
@@ -279,8 +351,11 @@ static bool is_present(const struct folder *e, const struct message *m)
 	const char *name = manifest_find(e->manifest, &m->digest);
 	struct stat st;
 
-	return name && fstatat(e->folder, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-	       S_ISREG(st.st_mode) && (uint64_t)st.st_size == m->size_bytes;
+	if (!name)
+		return false;
+	if (fstatat(e->folder, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return was_moved(e, name);
+	return S_ISREG(st.st_mode) && (uint64_t)st.st_size == m->size_bytes;
 }
 
 static int folder_add(struct export_target *to, struct store *s, const struct message *m,

@@ -183,6 +183,20 @@ def an_export_of_another_kind_is_left_alone(folder):
     keep.run('export', '--format', 'mbox', '--output', folder / 'x', code=USAGE)
 
 
+@case
+def a_maildir_that_was_used_gets_nothing_twice(folder):
+    keep, out = archive(folder), folder / 'box'
+    command = ('export', '--format', 'maildir', '--output', out)
+    keep.run(*command)
+    answered, new, gone = sorted((out / 'cur').iterdir())[:3]
+    answered.rename(f'{answered}R')
+    new.rename(out / 'new' / new.name.partition(':')[0])
+    gone.unlink()
+    again = keep.json(*command).summary
+    equal((again['messages'], again['present']), (1, len(MAIL) - 1), 'written and present')
+    check(gone.exists() and not answered.exists() and not new.exists(), 'files')
+
+
 # ---- Interruptions ---------------------------------------------------------------------------
 
 def killed_again_and_again(keep, how, command):
