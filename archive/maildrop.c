@@ -3,6 +3,15 @@
 #include "archive/handle.h"
 #include "archive/limits.h"
 
+void sums_add(struct sums *to, const struct sums *s)
+{
+	to->listed += s->listed;
+	to->archived += s->archived;
+	to->pending += s->pending;
+	to->refused += s->refused;
+	to->vanished += s->vanished;
+}
+
 void maildrop_deinit(struct maildrop *m)
 {
 	free(m->name);

@@ -14,6 +14,8 @@ struct sums {
 	uint64_t listed, archived, pending, refused, vanished;
 };
 
+void sums_add(struct sums *to, const struct sums *s);
+
 struct maildrop {
 	uint64_t number;
 	char *name; /* the account's name in the configuration when last seen */

@@ -56,15 +56,6 @@ static void draw(struct fetch *t, const struct poller_event *e)
 
 /* ---- What came of an account ---------------------------------------------------------------- */
 
-static void json_sums(struct json_line *l, const struct sums *s)
-{
-	json_add_count(l, "listed", s->listed);
-	json_add_count(l, "archived", s->archived);
-	json_add_count(l, "pending", s->pending);
-	json_add_count(l, "refused", s->refused);
-	json_add_count(l, "vanished", s->vanished);
-}
-
 static void print_account_json(struct run *run, const struct account *a,
 	const struct poller_event *e, const struct fault *f)
 {
@@ -72,7 +63,7 @@ static void print_account_json(struct run *run, const struct account *a,
 
 	json_line_begin(&line, "account");
 	json_add_text(&line, "account", a->name);
-	json_sums(&line, &e->sums);
+	json_add_sums(&line, &e->sums);
 	json_add_count(&line, "new", e->new_messages);
 	json_add_count(&line, "duplicate", e->duplicates);
 	json_add_count(&line, "bytes", e->new_bytes);
@@ -123,11 +114,7 @@ static void account_ended(struct fetch *t, const struct account *a, const struct
 	verdict_add(&t->verdict, f);
 	t->failed += f->code != FAULT_NONE;
 	t->pending |= e->sums.pending > 0;
-	t->sums.listed += e->sums.listed;
-	t->sums.archived += e->sums.archived;
-	t->sums.pending += e->sums.pending;
-	t->sums.refused += e->sums.refused;
-	t->sums.vanished += e->sums.vanished;
+	sums_add(&t->sums, &e->sums);
 	t->new_messages += e->new_messages;
 	t->duplicates += e->duplicates;
 	t->new_bytes += e->new_bytes;
@@ -154,7 +141,7 @@ static void print_summary(struct fetch *t)
 		json_line_begin(&line, "summary");
 		json_add_count(&line, "accounts", t->chosen.n);
 		json_add_count(&line, "failed", t->failed);
-		json_sums(&line, &t->sums);
+		json_add_sums(&line, &t->sums);
 		json_add_count(&line, "new", t->new_messages);
 		json_add_count(&line, "duplicate", t->duplicates);
 		json_add_count(&line, "bytes", t->new_bytes);

@@ -58,6 +58,15 @@ void json_add_flag(struct json_line *l, const char *key, bool flag)
 	json_add_value(l, key, json_boolean(flag));
 }
 
+void json_add_sums(struct json_line *l, const struct sums *s)
+{
+	json_add_count(l, "listed", s->listed);
+	json_add_count(l, "archived", s->archived);
+	json_add_count(l, "pending", s->pending);
+	json_add_count(l, "refused", s->refused);
+	json_add_count(l, "vanished", s->vanished);
+}
+
 void json_add_null(struct json_line *l, const char *key)
 {
 	json_add_value(l, key, json_null());

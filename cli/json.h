@@ -2,6 +2,7 @@
  * out is not printed, and the command fails. */
 #pragma once
 
+#include "archive/maildrop.h"
 #include "archive/moment.h"
 #include "cli/output.h"
 
@@ -27,6 +28,8 @@ void json_add_count(struct json_line *l, const char *key, uint64_t n);
 void json_add_flag(struct json_line *l, const char *key, bool flag);
 /* RFC 3339 in UTC; null for 0. */
 void json_add_moment(struct json_line *l, const char *key, moment_ms t);
+/* The five sums of an account. */
+void json_add_sums(struct json_line *l, const struct sums *s);
 void json_add_null(struct json_line *l, const char *key);
 /* An array of texts, NULL-ended. */
 void json_add_texts(struct json_line *l, const char *key, char *const *texts);

@@ -167,15 +167,6 @@ static int find_needs(
 
 /* ---- All accounts ---------------------------------------------------------------------------- */
 
-static void add_sums(struct sums *to, const struct sums *s)
-{
-	to->listed += s->listed;
-	to->archived += s->archived;
-	to->pending += s->pending;
-	to->refused += s->refused;
-	to->vanished += s->vanished;
-}
-
 /* Takes a->server over. */
 static int add(
 	struct reading *r, struct account_report a, const struct account *account, struct fault *f)
@@ -188,7 +179,7 @@ static int add(
 		return fault_memory(f);
 	if (find_needs(r, to, account, f) < 0)
 		return -1;
-	add_sums(&report->sums, &to->sums);
+	sums_add(&report->sums, &to->sums);
 	report->attention += to->needs != 0;
 	report->failing += to->health != NULL;
 	report->stale += to->stale;

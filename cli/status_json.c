@@ -1,15 +1,6 @@
 #include "cli/json.h"
 #include "cli/status.h"
 
-static void add_sums(struct json_line *l, const struct sums *s)
-{
-	json_add_count(l, "listed", s->listed);
-	json_add_count(l, "archived", s->archived);
-	json_add_count(l, "pending", s->pending);
-	json_add_count(l, "refused", s->refused);
-	json_add_count(l, "vanished", s->vanished);
-}
-
 static const char *state_word(const struct health *h)
 {
 	if (!h)
@@ -41,7 +32,7 @@ static void print_account(struct run *run, const struct account_report *a)
 	json_add_text(&line, "user", a->user);
 	json_add_flag(&line, "configured", a->configured);
 	json_add_moment(&line, "polled", a->maildrop ? a->maildrop->polled : 0);
-	add_sums(&line, &a->sums);
+	json_add_sums(&line, &a->sums);
 	json_add_count(&line, "unaccepted", a->to_accept);
 	json_add_flag(&line, "attention", a->needs != 0);
 	json_add_flag(&line, "stale", a->stale);
@@ -77,7 +68,7 @@ static void print_summary(struct run *run, const struct status *s)
 	json_add_count(&line, "attention", r->attention);
 	json_add_count(&line, "failing", r->failing);
 	json_add_count(&line, "stale", r->stale);
-	add_sums(&line, &r->sums);
+	json_add_sums(&line, &r->sums);
 	json_add_count(&line, "messages", totals->messages);
 	json_add_count(&line, "bytes", totals->bytes);
 	json_add_count(&line, "segments", totals->segments);
