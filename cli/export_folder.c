@@ -9,6 +9,8 @@
  *                                                              its digest is compared
  *   its lines         manifest.jsonl      manifest.jsonl       a torn last one is cut
  *
+ * Messages are synced and named some at a time: so many parts can a crash leave.
+ *
  * POP3 knows no flags. A message goes into cur/ and is marked as seen, so that a client does not
  * announce the whole archive as new mail, and a server that serves the folder renames nothing.
  * Where one did, because somebody answered or flagged a message, the export finds it all the same.
@@ -29,7 +31,9 @@
 
 static const char ORIGIN_FILE[] = ".popkeep-export", MANIFEST[] = "manifest.jsonl";
 
-enum { DIGITS_STEP = 4, NAME_SIZE = 192 };
+/* A file system syncs many files in hardly more time than one. */
+enum { DIGITS_STEP = 4, NAME_SIZE = 192, PART_SIZE = DIGEST_HEX + 16, BATCH = 64 };
+#define BATCH_BYTES (16 * MIB)
 
 struct layout {
 	const struct export_format *format;
@@ -39,8 +43,18 @@ struct layout {
 	void (*name)(const struct message *m, size_t digits, char ret[static NAME_SIZE]);
 };
 
+/* Written and checked, not synced yet, not under its name. */
+struct pending {
+	int fd;
+	struct message message; /* without its texts */
+	struct json_line line;	/* of the manifest, but for the file's name */
+};
+
 struct folder {
 	struct export_target target;
+	struct pending pending[BATCH];
+	size_t pending_n;
+	uint64_t pending_bytes;
 	const struct layout *layout;
 	int folder;
 	char *path; /* escaped, for messages */
@@ -209,10 +223,21 @@ static bool was_moved(const struct folder *e, const char *name)
 	return bsearch(&at, e->moved, e->moved_n, sizeof *e->moved, by_name);
 }
 
+static void drop_pending(struct folder *e)
+{
+	for (size_t i = 0; i < e->pending_n; i++) {
+		fd_closep(&e->pending[i].fd);
+		json_line_deinit(&e->pending[i].line);
+	}
+	e->pending_n = 0;
+	e->pending_bytes = 0;
+}
+
 static void folder_close(struct export_target *to)
 {
 	struct folder *e = folder_of(to);
 
+	drop_pending(e);
 	for (size_t i = 0; i < e->moved_n; i++)
 		free(e->moved[i]);
 	free(e->moved);
@@ -279,10 +304,21 @@ static int set_time(int fd, const struct message *m)
 	return m->archived > 0 ? futimens(fd, (const struct timespec[]){t, t}) : 0;
 }
 
-/* Whole, checked and synced, under its temporary name. */
-static int write_part(const struct folder *e, struct store *s, const struct message *m,
-	const char *part, struct fault *f)
+static void part_name(const struct folder *e, const struct message *m, char ret[static PART_SIZE])
 {
+	char hex[DIGEST_HEX + 1];
+
+	digest_hex(&m->digest, hex);
+	(void)snprintf(ret, PART_SIZE, "%s%s.part", e->layout->part, hex);
+}
+
+/* Whole and checked, under its temporary name. Returns its descriptor. */
+static int write_part(
+	const struct folder *e, struct store *s, const struct message *m, struct fault *f)
+{
+	char part[PART_SIZE];
+
+	part_name(e, m, part);
 	int fd CLEANUP(fd_closep) = openat(
 		e->folder, part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
 	struct file_sink sink = {e, fd};
@@ -293,7 +329,7 @@ static int write_part(const struct folder *e, struct store *s, const struct mess
 		(void)unlinkat(e->folder, part, 0);
 		return -1;
 	}
-	return set_time(fd, m) < 0 || fsync(fd) < 0 ? folder_error(e, errno, "sync", f) : 0;
+	return set_time(fd, m) < 0 ? folder_error(e, errno, "write", f) : fd_take(&fd);
 }
 
 /* Is that file this message, written by a run that ended before its line? */
@@ -315,9 +351,12 @@ static bool file_is_message(const struct folder *e, const char *name, const stru
 }
 
 /* Gives the part its name, with more digits where a shorter one is taken by another message. */
-static int name_part(const struct folder *e, const struct message *m, const char *part,
-	char name[static NAME_SIZE], struct fault *f)
+static int name_part(const struct folder *e, const struct message *m, char name[static NAME_SIZE],
+	struct fault *f)
 {
+	char part[PART_SIZE];
+
+	part_name(e, m, part);
 	for (size_t digits = e->layout->digits; digits <= DIGEST_HEX; digits += DIGITS_STEP) {
 		e->layout->name(m, digits, name);
 		if (new_file_rename(e->folder, part, name) == 0)
@@ -329,20 +368,48 @@ static int name_part(const struct folder *e, const struct message *m, const char
 			return 0;
 		}
 	}
-	return fault_set(f, FAULT_SYSTEM, SCOPE_MESSAGE, 0,
+	return fault_set(f, FAULT_SYSTEM, SCOPE_ARCHIVE, 0,
 		"%s/%s is in the way: it is not the message that belongs there", e->path, name);
 }
 
-static int add_line(struct folder *e, const struct message *m, const char *name,
-	char *const *accounts, struct fault *f)
+static int add_line(struct folder *e, struct pending *p, const char *name, struct fault *f)
 {
-	struct json_line line;
-
-	manifest_line(&line, name, m, accounts);
-	char *text CLEANUP(freep) = json_line_text(&line);
+	json_add_bytes(&p->line, "file", slice_text(name));
+	char *text CLEANUP(freep) = json_line_text(&p->line);
 	if (!text)
 		return fault_memory(f);
 	return manifest_add(e->manifest, slice_text(text), f);
+}
+
+static int sync_and_name(struct folder *e, struct fault *f)
+{
+	char name[NAME_SIZE];
+
+	/* All are on their way before the first is waited for, and one commit of the file system's
+	 * journal has them all. It is a hint: what it says proves nothing. */
+	for (size_t i = 0; i < e->pending_n; i++)
+		(void)sync_file_range(e->pending[i].fd, 0, 0, SYNC_FILE_RANGE_WRITE);
+	for (size_t i = 0; i < e->pending_n; i++) {
+		if (fsync(e->pending[i].fd) < 0)
+			return folder_error(e, errno, "sync", f);
+	}
+	for (size_t i = 0; i < e->pending_n; i++) {
+		struct pending *p = &e->pending[i];
+
+		if (name_part(e, &p->message, name, f) < 0 || add_line(e, p, name, f) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* Gives all that is pending its name. What fails here is not tried again: a sync that succeeds
+ * after one that failed proves nothing. */
+static int settle(struct folder *e, struct fault *f)
+{
+	int r = sync_and_name(e, f);
+
+	drop_pending(e);
+	return r;
 }
 
 /* In the manifest, and still there with its size. */
@@ -362,15 +429,18 @@ static int folder_add(struct export_target *to, struct store *s, const struct me
 	char *const *accounts, struct fault *f)
 {
 	struct folder *e = folder_of(to);
-	char part[DIGEST_HEX + 16], hex[DIGEST_HEX + 1], name[NAME_SIZE];
 
 	if (is_present(e, m))
 		return EXPORT_PRESENT;
-	digest_hex(&m->digest, hex);
-	(void)snprintf(part, sizeof part, "%s%s.part", e->layout->part, hex);
-	if (write_part(e, s, m, part, f) < 0 || name_part(e, m, part, name, f) < 0)
+	int fd = write_part(e, s, m, f);
+	if (fd < 0)
 		return -1;
-	return add_line(e, m, name, accounts, f);
+	struct pending *p = &e->pending[e->pending_n++];
+	*p = (struct pending){.fd = fd, .message = *m};
+	p->message.account = p->message.class_ = NULL;
+	manifest_line(&p->line, "", m, accounts);
+	e->pending_bytes += m->size_bytes;
+	return e->pending_n == BATCH || e->pending_bytes >= BATCH_BYTES ? settle(e, f) : 0;
 }
 
 static int sync_folder(const struct folder *e, const char *name, struct fault *f)
@@ -380,12 +450,14 @@ static int sync_folder(const struct folder *e, const char *name, struct fault *f
 	return fd < 0 || fsync(fd) < 0 ? folder_error(e, errno, "sync", f) : 0;
 }
 
-/* Every message has its name already: there is nothing left to do for EXPORT_WHOLE. */
+/* Every message gets its name as it comes: there is nothing more to do for EXPORT_WHOLE. */
 static int folder_finish(struct export_target *to, enum export_end end, struct fault *f)
 {
 	struct folder *e = folder_of(to);
 
 	(void)end;
+	if (settle(e, f) < 0)
+		return -1;
 	if (manifest_sync(e->manifest, f) < 0)
 		return fault_prefix(f, "%s", e->path);
 	for (const char *const *name = e->layout->folders; *name; name++) {

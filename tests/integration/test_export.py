@@ -9,6 +9,7 @@ import re
 import resource
 import shutil
 import signal
+import subprocess
 
 import client
 import dovecot
@@ -255,6 +256,29 @@ def a_full_disk_is_told_and_the_export_goes_on_later(folder):
         done = keep.json(*command)
         check(done.summary['present'] > 0, 'it went on')
         (check_mbox if name == 'mboxrd' else check_maildir)(out, MAIL)
+
+
+@case
+def a_sync_that_fails_is_told_and_believed(folder):
+    keep = archive(folder)
+    if not shutil.which('strace'):
+        raise tap.MissingServer('no strace here')
+    for name, look, call in (('mboxrd', check_mbox, 'fdatasync'), ('mboxrd', check_mbox, 'fsync'),
+                             ('maildir', check_maildir, 'fsync')):
+        out = folder / f'{name} {call}'
+        command = ('export', '--format', name, '--output', out)
+        # The first two fsyncs are those of the file that says which export it is.
+        result = subprocess.run(
+            ['strace', '-f', '-o', folder / 'trace', '-e', f'trace={call}', '-e',
+             f"inject={call}:error=EIO:when={3 if call == 'fsync' else 1}",
+             *keep.command(*command)],
+            env=keep.environment() | {'ASAN_OPTIONS': 'detect_leaks=0'},   # not under a tracer
+            stdin=subprocess.DEVNULL, capture_output=True, check=False)
+        equal(result.returncode, FAILED, f'exit status: {result.stderr}')
+        check(b'cannot sync' in result.stderr, result.stderr)
+        check(name == 'maildir' or not out.exists(), 'no file that is not safe')
+        keep.run(*command)
+        look(out, MAIL)
 
 
 @case
