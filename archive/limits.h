@@ -26,8 +26,12 @@
 #define LIMIT_COMMAND	   255	       /* RFC 2449 section 4: octets with CRLF */
 #define LIMIT_SASL_LINE	   (12 * KIB)  /* RFC 4954 section 4 gives 12288 for base64 lines */
 #define LIMIT_CONNECTIONS  256	       /* of one event loop: libcurl walks them for each receive */
-#define LIMIT_WINDOW	   4096	       /* RETR commands in flight */
-#define LIMIT_WINDOW_BYTES (64 * MIB)  /* announced octets in flight */
+#define LIMIT_GREETING                                                                             \
+	(512 * KIB)		      /* libcurl's buffer while it connects: it drops what         \
+				       * one line has beyond, and waits on */
+#define LIMIT_RECEIVE	   (64 * KIB) /* octets taken from a connection at once */
+#define LIMIT_WINDOW	   4096	      /* RETR commands in flight */
+#define LIMIT_WINDOW_BYTES (64 * MIB) /* announced octets in flight */
 
 /* Logging in */
 #define LIMIT_LOGIN_INPUT      (128 * KIB) /* answers that were not looked at yet */

@@ -110,7 +110,7 @@ static bool set_limits(struct connection *c)
 	       SET(c, CURLOPT_NOSIGNAL, 1L) && SET(c, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED) &&
 	       SET(c, CURLOPT_QUICK_EXIT, 1L) /* closing does not wait for a slow resolver */ &&
 	       SET(c, CURLOPT_CONNECTTIMEOUT_MS, (long)LIMIT_CONNECT_MS) &&
-	       SET(c, CURLOPT_BUFFERSIZE, (long)CURL_MAX_READ_SIZE) &&
+	       SET(c, CURLOPT_BUFFERSIZE, (long)LIMIT_GREETING) &&
 	       SET(c, CURLOPT_TCP_NODELAY, 1L) && SET(c, CURLOPT_TCP_KEEPALIVE, 1L);
 }
 

@@ -4,7 +4,15 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <malloc.h>
 #include <sys/eventfd.h>
+
+/* glibc would raise its threshold for mmap to the largest block freed so far, and then keep the
+ * buffers of large messages in a heap that many sessions at once leave full of holes. */
+static void keep_heap_small(void)
+{
+	(void)mallopt(M_MMAP_THRESHOLD, 256 * KIB);
+}
 
 int network_open(struct network **ret, struct fault *f)
 {
@@ -13,6 +21,7 @@ int network_open(struct network **ret, struct fault *f)
 	if (!n)
 		return fault_memory(f);
 	n->wake = -1;
+	keep_heap_small();
 	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
 		free(TAKE(n));
 		return fault_set(f, FAULT_SYSTEM, SCOPE_ARCHIVE, 0, "libcurl does not start");

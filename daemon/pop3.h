@@ -42,12 +42,13 @@
  * Memory: one buffer of POP3_BUFFER bytes, and 8 bytes for each command queued or in flight. */
 #pragma once
 
+#include "archive/limits.h"
 #include "daemon/reply.h"
 #include "daemon/unstuff.h"
 
 #include <stdbool.h>
 
-enum { POP3_BUFFER = 256 * 1024 };
+enum { POP3_BUFFER = LIMIT_RECEIVE };
 
 enum pop3_kind { POP3_CAPA, POP3_STAT, POP3_UIDL, POP3_LIST, POP3_RETR, POP3_NOOP, POP3_QUIT };
 
