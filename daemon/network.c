@@ -102,11 +102,12 @@ static bool drive(struct network *n)
 		connection_settle((struct connection *)(void *)c, m->data.result);
 		changed = true;
 	}
+	int64_t now = monotonic_ms();
 	/* libcurl's own timers can fire late (trap 13). */
 	for (size_t i = 0; i < n->n_connections; i++) {
 		struct connection *c = n->connections[i];
 
-		if (c->state != CONNECTION_CONNECTING || monotonic_ms() < c->deadline_ms)
+		if (c->state != CONNECTION_CONNECTING || now < c->deadline_ms)
 			continue;
 		connection_expire(c);
 		changed = true;
@@ -122,6 +123,8 @@ static int earlier(int a, int b)
 /* How long the wait may be: 0 where somebody may hold decoded bytes that poll does not see. */
 static int shortest(const struct network *n, int timeout_ms)
 {
+	int64_t now = monotonic_ms();
+
 	for (size_t i = 0; i < n->n_connections; i++) {
 		const struct connection *c = n->connections[i];
 
@@ -129,7 +132,7 @@ static int shortest(const struct network *n, int timeout_ms)
 			return 0;
 		if (c->state != CONNECTION_CONNECTING)
 			continue;
-		int64_t left = c->deadline_ms - monotonic_ms();
+		int64_t left = c->deadline_ms - now;
 		timeout_ms = earlier(timeout_ms, left < 0 ? 0 : (int)left);
 	}
 	return timeout_ms;

@@ -368,15 +368,24 @@ static int begin_listing(struct session *s, struct fault *f)
 	return 0;
 }
 
+/* Nothing more is read, and a wait must not come back at once for what libcurl may hold. */
+static void begin_settling(struct session *s)
+{
+	connection_want(s->connection, 0);
+	set_state(s, SESSION_SETTLING);
+	intake_hurry(s->tools->intake);
+}
+
 static int end_listing(struct session *s, struct fault *f)
 {
 	int r = session_end_listing(s, f);
 
 	if (r < 0)
 		return -1;
-	set_state(s, r == LISTING_IDLE ? SESSION_SETTLING : SESSION_FETCHING);
 	if (r == LISTING_IDLE)
-		intake_hurry(s->tools->intake);
+		begin_settling(s);
+	else
+		set_state(s, SESSION_FETCHING);
 	return 0;
 }
 
@@ -430,9 +439,7 @@ static int step(struct session *s, struct fault *f)
 		if (r != 0)
 			return r;
 		s->counts.retrieve_ms = monotonic_ms() - s->retrieval.began;
-		connection_want(s->connection, 0);
-		set_state(s, SESSION_SETTLING);
-		intake_hurry(s->tools->intake);
+		begin_settling(s);
 		return 0;
 	case SESSION_SETTLING:
 		return step_settling(s, f);
