@@ -91,7 +91,7 @@ class Service:
                 [os.environ['POPKEEPD'], '-c', str(self.keep.config)],
                 env=self.keep.environment() | {'NOTIFY_SOCKET': str(path)},
                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                preexec_fn=dovecot.end_with_parent)
+                stderr=open(self.folder / 'log', 'wb'), preexec_fn=dovecot.end_with_parent)
             while b'READY=1' not in notify.recv(4096).split(b'\n'):
                 pass
         path.unlink()
