@@ -567,7 +567,7 @@ static int start(struct login *l, struct fault *f)
 	return start_mechanism(l, f);
 }
 
-int login_step(struct login *l, struct fault *f)
+static int step(struct login *l, struct fault *f)
 {
 	struct slice line;
 	int r;
@@ -584,4 +584,35 @@ int login_step(struct login *l, struct fault *f)
 	if (l->in_at < l->in.len)
 		return out_of_turn(f);
 	return l->state == FINISHED ? LOGIN_DONE : LOGIN_WANT_WRITE;
+}
+
+/* A server may say what it was told, to have it in a log; of a long token the text may hold the
+ * beginning alone. */
+static void mask_secret(const struct login *l, struct fault *f)
+{
+	enum { SHORTEST = 4, /* a shorter one would be found in any text */ ENOUGH = 16 };
+	char secret[FAULT_TEXT_MAX];
+
+	if (!l->secret || l->secret->len < SHORTEST)
+		return;
+	(void)escape_text(slice_of(l->secret->text, l->secret->len), secret, sizeof secret);
+	size_t least = strlen(secret) < ENOUGH ? strlen(secret) : ENOUGH;
+	for (char *at = f->text; *at; at++) {
+		size_t same = 0;
+
+		while (secret[same] && at[same] == secret[same])
+			same++;
+		if (same >= least)
+			memset(at, '*', same);
+	}
+	explicit_bzero(secret, sizeof secret);
+}
+
+int login_step(struct login *l, struct fault *f)
+{
+	int r = step(l, f);
+
+	if (r < 0)
+		mask_secret(l, f);
+	return r;
 }

@@ -11,6 +11,7 @@ import socket
 import struct
 import subprocess
 import termios
+import threading
 import time
 
 import mailgen
@@ -38,6 +39,10 @@ def preload(library):
 
 def when(text):
     return datetime.datetime.fromisoformat(text.replace('Z', '+00:00')).timestamp()
+
+
+def children(pid):
+    return list(map(int, pathlib.Path(f'/proc/{pid}/task/{pid}/children').read_text().split()))
 
 
 def kept(keep):
@@ -109,6 +114,57 @@ def a_fetch_of_an_account_it_does_not_know_says_to_reload(folder):
             service.wait_for('configuration read again')
             equal(keep.fetch_account('bert')['new'] + keep.fetch_account('bert')['duplicate'], 0,
                   'nothing is left for the second fetch')
+
+
+@case
+def two_hundred_accounts_on_one_Dovecot_are_polled(folder):
+    boxes = {f'user{n:03d}': mailgen.mailbox(f'many {n}', 3, size=300) for n in range(200)}
+    with a_dovecot(folder, boxes) as server:
+        keep = Popkeep(folder)
+        for n, user in enumerate(boxes):
+            if n % 2:
+                keep.account(user, server.plain, interval='1d')
+            else:
+                keep.account(user, server.tls, tls='implicit', ca=server.ca, host='localhost',
+                             interval='1d')
+        keep.globals |= {'max-sessions-per-server': 16}
+        keep.write_config()
+        with Service(keep):
+            wait_until(lambda: keep.archive.exists() and kept(keep) == 600, 120, 'all kept')
+            summary = keep.fetch().summary
+            equal([summary[k] for k in ('accounts', 'failed', 'listed', 'archived', 'new')],
+                  [200, 0, 600, 600, 0], 'of a fetch of all')
+        check_kept(keep, [m for mail in boxes.values() for m in mail])
+
+
+@case
+def no_server_gets_more_sessions_than_its_cap_and_others_do_not_wait(folder):
+    class Counted(Session):
+        def do_UIDL(self, argument):
+            with self.server.guard:
+                self.server.now += 1
+                self.server.most = max(self.server.most, self.server.now)
+            time.sleep(0.1)
+            super().do_UIDL(argument)
+
+        def do_QUIT(self, argument):
+            with self.server.guard:
+                self.server.now -= 1
+            super().do_QUIT(argument)
+
+    with Server(MAIL[:2], Counted) as slow, Server(MAIL[2:4]) as quick:
+        slow.guard, slow.now, slow.most = threading.Lock(), 0, 0
+        keep = Popkeep(folder)
+        for n in range(30):
+            keep.account(f'slow{n:02d}', slow.port, user=f'u{n}', interval='1d')
+        keep.account('zoe', quick.port, interval='1d')
+        keep.globals |= {'max-sessions-per-server': 3}
+        keep.write_config()
+        with Service(keep) as service:
+            service.wait_for('account zoe: 2 new', 60)
+            check(len(slow.sessions) < 30, 'it did not wait for all of the slow ones')
+            wait_until(lambda: sum(s.ended == 'quit' for s in slow.sessions) >= 30, 60, 'all')
+        check(1 < slow.most <= 3, f'{slow.most} sessions at once')
 
 
 # ---- Ending and starting --------------------------------------------------------------------------
@@ -405,6 +461,39 @@ def it_gives_up_root_for_the_owner_of_the_archive(folder):
             check(re.search(r'Max core file size +0 +0', limits), 'no core')
             # Root is listened to, and others are not.
             equal(keep.fetch_account('anna')['listed'], 3, 'for root')
+
+
+@case
+def no_password_is_seen_anywhere(folder):
+    password = 'correct-horse-battery'
+    seen = folder / 'seen'
+
+    class Refuses(Session):
+        def do_PASS(self, argument):
+            self.err(b'[AUTH] ' .decode() + argument.decode() + ' is wrong')
+
+    with Server(MAIL[:3], password=password.encode()) as server, \
+            Server(MAIL[:3], Refuses) as echo:
+        secret = folder / 'the.password'
+        secret.write_text(password + '\n')
+        secret.chmod(0o600)
+        keep = Popkeep(folder)
+        keep.account('anna', server.port, interval='1d',
+                     password_command=f'cat {secret}; cat /proc/*/cmdline > {seen} 2>/dev/null')
+        keep.account('bert', echo.port, interval='1d', password=password)
+        keep.globals |= {'metrics-file': folder / 'metrics', 'alert-command': 'env >> ' + str(seen)}
+        with Service(keep, '-v') as service:
+            service.wait_for('account anna: 3 new', 60)
+            service.wait_for('account bert', 60)
+            said = service.log + str(keep.run('status', '--all', code=None)) \
+                + str(service.ask(request='status', all=True))
+            for process in {service.process.pid, *children(service.process.pid)}:
+                for name in ('cmdline', 'environ'):
+                    said += pathlib.Path(f'/proc/{process}/{name}').read_text(errors='replace')
+        check('is wrong' in said and password not in said, 'in what it says')
+        for path in folder.rglob('*'):
+            if path.is_file() and path.suffix != '.password':
+                check(password.encode() not in path.read_bytes(), f'in {path}')
 
 
 # ---- The service manager, metrics, alerts ----------------------------------------------------------
