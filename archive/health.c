@@ -1,5 +1,6 @@
 #include "archive/health.h"
 
+#include "archive/escape.h"
 #include "archive/handle.h"
 #include "archive/limits.h"
 
@@ -82,6 +83,15 @@ static enum fault_code code_of(int code)
 	return code > FAULT_NONE && code <= FAULT_INTERRUPT ? (enum fault_code)code : FAULT_SYSTEM;
 }
 
+/* Whoever could write the catalog may have put into it what no fault's text holds. */
+static char *safe_text(struct slice text)
+{
+	char safe[LIMIT_HEALTH_TEXT * 4 + 1];
+	char *cut CLEANUP(freep) = copy_text(text);
+
+	return cut ? strdup(escape_again(slice_text(cut), safe, sizeof safe)) : NULL;
+}
+
 static int health_from_row(sqlite3_stmt *row, struct health *ret, struct fault *f)
 {
 	struct health h = {
@@ -92,7 +102,7 @@ static int health_from_row(sqlite3_stmt *row, struct health *ret, struct fault *
 		.next = sqlite3_column_int64(row, 4),
 		.failures = (uint32_t)sqlite3_column_int64(row, 5),
 		.code = code_of(sqlite3_column_int(row, 6)),
-		.text = copy_text(column_bytes(row, 7)),
+		.text = safe_text(column_bytes(row, 7)),
 	};
 
 	if (!h.account || !h.text) {

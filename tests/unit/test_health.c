@@ -251,11 +251,25 @@ static void one_service_at_a_time(void **state)
 	ok(w, store_lock_service(other, &w->f));
 }
 
+static void what_was_put_into_the_catalog_is_safe_to_print(void **state)
+{
+	struct world *w = *state;
+	struct health *all = NULL;
+	size_t n = 0;
+
+	tell(w, "anna", HEALTH_FAILING, "\x1b]0;title\a \\x07 \xe2\x80\xae");
+	ok(w, store_health(w->store, &all, &n, &w->f));
+	assert_int_equal(n, 1);
+	assert_string_equal(all[0].text, "\\x1b]0;title\\x07 \\x07 \\xe2\\x80\\xae");
+	health_free(all, n);
+}
+
 #define WORLD_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		WORLD_TEST(what_was_put_into_the_catalog_is_safe_to_print),
 		WORLD_TEST(those_not_well_are_listed_by_name),
 		WORLD_TEST(one_that_is_well_again_has_no_row),
 		WORLD_TEST(a_long_text_is_cut_between_characters),
