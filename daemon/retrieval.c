@@ -180,13 +180,27 @@ static bool is_shorter(const struct session *s, uint32_t entry, uint64_t octets)
 	return announced != SIZE_UNKNOWN && octets < announced;
 }
 
-/* Shorter than announced, by a server that nearly always announces what it sends. */
+/* Such mail exists; but with as many octets as announced. */
+static bool begins_like_a_reply(const struct session *s, uint32_t entry, uint64_t octets)
+{
+	const struct retrieval *r = &s->retrieval;
+	uint64_t announced = entry_of(s, entry)->size;
+	bool like = (r->first_n >= 3 && memcmp(r->first, "+OK", 3) == 0) ||
+		    (r->first_n >= 4 && memcmp(r->first, "-ERR", 4) == 0);
+
+	return like && announced != SIZE_UNKNOWN && octets != announced;
+}
+
+/* Not as announced, by a server that nearly always announces what it sends. */
 static bool is_doubtful(const struct session *s, uint32_t entry, uint64_t octets)
 {
 	const struct trouble *t = s->trouble;
 	uint64_t announced = entry_of(s, entry)->size;
+	bool other = s->retrieval.shifted ? octets != announced : octets < announced;
 
-	return announced != SIZE_UNKNOWN && octets < announced && !s->maildrop->sizes_unreliable &&
+	if (begins_like_a_reply(s, entry, octets))
+		return true;
+	return announced != SIZE_UNKNOWN && other && !s->maildrop->sizes_unreliable &&
 	       t->inexact < LIMIT_DOUBTS + t->exact / 16;
 }
 
@@ -222,12 +236,17 @@ static void end_draining(struct session *s)
 	struct retrieval *r = &s->retrieval;
 
 	s->trouble->inexact++;
-	r->draining = false;
+	r->draining = r->shifted = false;
 	r->sent = r->done = r->drain_to;
 	window_init(&r->window, s->pipelining ? WINDOW_CAREFUL : WINDOW_SERIAL);
 }
 
 /* ---- What the server sends ------------------------------------------------------------------- */
+
+static int out_of_step(struct fault *f)
+{
+	return fault_set(f, FAULT_PROTOCOL, SCOPE_SESSION, 0, "an answer out of step");
+}
 
 /* -ERR to RETR: this message's trouble. A server that says that it is its own, and says so of one
  * message after the other, is left alone for now; but each of these refusals stands, so that a
@@ -240,6 +259,7 @@ static int on_refusal(struct session *s, const struct pop3_event *e, struct faul
 	bool system = e->reply.code == REPLY_CODE_SYS_TEMP ||
 		      e->reply.code == REPLY_CODE_SYS_PERM || e->reply.code == REPLY_CODE_IN_USE;
 	s->retrieval.system_errors = system ? s->retrieval.system_errors + 1 : 0;
+	s->retrieval.shifted = true;
 	if (refuse(s, current(s), REFUSAL_RETR_FAILED, text, f) < 0)
 		return -1;
 	end_one(s);
@@ -249,10 +269,17 @@ static int on_refusal(struct session *s, const struct pop3_event *e, struct faul
 		"the server has trouble of its own: %s; try again later", text);
 }
 
+static void note_first(struct retrieval *r, struct slice bytes)
+{
+	for (size_t i = 0; i < bytes.len && r->first_n < sizeof r->first; i++)
+		r->first[r->first_n++] = bytes.data[i];
+}
+
 static int on_data(struct session *s, const struct pop3_event *e, struct fault *f)
 {
 	bool fits = e->octets <= s->account->max_message_size;
 
+	note_first(&s->retrieval, e->bytes);
 	if (fits && s->retrieval.draining)
 		return 1;
 	if (fits)
@@ -274,7 +301,7 @@ static int on_message_end(struct session *s, const struct pop3_event *e, struct 
 
 	if (is_alone(r)) {
 		r->held = true;
-		return 1;
+		return begins_like_a_reply(s, current(s), e->octets) ? out_of_step(f) : 1;
 	}
 	if (is_doubtful(s, current(s), e->octets)) {
 		begin_to_drain(s);
@@ -305,6 +332,7 @@ static int on_message(struct session *s, const struct pop3_event *e, struct faul
 		return on_message_end(s, e, f);
 	if (e->reply.status != REPLY_OK)
 		return on_refusal(s, e, f);
+	s->retrieval.first_n = 0;
 	s->spool = spool_free(s->spool);
 	return spool_new(s->tools->spools, &s->spool, f) < 0 ? -1 : 1;
 }
@@ -317,11 +345,6 @@ static uint32_t probes_needed(const struct session *s)
 	if (r->held && is_shorter(s, current(s), spool_size(s->spool)))
 		return LIMIT_PROBES;
 	return r->draining || r->sent > r->alone_from ? 2 : 1;
-}
-
-static int out_of_step(struct fault *f)
-{
-	return fault_set(f, FAULT_PROTOCOL, SCOPE_SESSION, 0, "an answer out of step");
 }
 
 /* A NOOP was answered. >0 to go on, 0 when all is fetched. */

@@ -6,7 +6,12 @@
  * after it are taken for those to other commands. Such a message has fewer octets than announced.
  * So a short one is doubted: nothing that is in flight behind it is believed, it all is fetched
  * again, and the doubted one alone and last. What is fetched alone is handed in when two NOOPs sent
- * one after the other have been answered: the rest of a cut message is no answer to them. */
+ * one after the other have been answered: the rest of a cut message is no answer to them.
+ *
+ * A reply too many, which answers nothing, shifts what follows. An +OK makes the true reply the
+ * first line of the message: one that begins like a reply and has not the octets announced is
+ * doubted, and breaks the session where it is fetched alone. After an -ERR each body may be that of
+ * the message before: from then on a message is doubted that is longer than announced, too. */
 #pragma once
 
 #include "archive/batch.h"
@@ -19,14 +24,17 @@ struct retrieval {
 	struct window window;
 	int64_t began;	 /* monotonic_ms() */
 	uint32_t *order; /* entries of the listing: those fetched in the window, then those alone */
-	size_t n, alone_from;	/* how many, and where those alone begin */
-	size_t sent, done;	/* commands queued; messages that ended */
-	size_t too_large;	/* of plan.too_large: refused so far */
-	uint32_t probes;	/* NOOPs answered since the last RETR was queued */
-	bool probing;		/* one is to be answered */
-	bool held;		/* the message fetched alone has ended; NOOPs are to confirm it */
-	bool draining;		/* after a doubt: what is in flight is passed over */
-	bool refused;		/* the message that ends the session is refused already */
+	size_t n, alone_from; /* how many, and where those alone begin */
+	size_t sent, done;    /* commands queued; messages that ended */
+	size_t too_large;     /* of plan.too_large: refused so far */
+	uint32_t probes;      /* NOOPs answered since the last RETR was queued */
+	bool probing;	      /* one is to be answered */
+	bool held;	      /* the message fetched alone has ended; NOOPs are to confirm it */
+	bool draining;	      /* after a doubt: what is in flight is passed over */
+	bool refused;	      /* the message that ends the session is refused already */
+	bool shifted;	      /* a RETR was refused, unless that -ERR was nobody's */
+	uint8_t first[4];     /* bytes of the message that arrives */
+	size_t first_n;
 	uint32_t doubted;	/* entry; while draining */
 	size_t drain_to;	/* where to go on then */
 	uint32_t system_errors; /* in a row: RETRs that failed by the server's own fault */

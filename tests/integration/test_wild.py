@@ -401,6 +401,59 @@ def a_server_that_gets_out_of_step_each_time_gives_all_but_that_message(folder):
               'the others are kept')
 
 
+def kept_under(keep, uidl):
+    events = keep.json('log').of_type('event')
+    return [e['fields']['digest'] for e in events
+            if e['event'] == 'keep' and e['fields']['uidl'] == uidl]
+
+
+def one_line_too_many(folder, said, **options):
+    class Noisy(Session):
+        def retr(self, number, message):
+            if number == 4 and len(self.server.sessions) == 1:
+                self.line(said)
+            super().retr(number, message)
+
+    # Each one longer than the one after it, so that no body is too short for its neighbour.
+    mail = [b'Subject: %d\r\n\r\n%s\r\n' % (n, b'x' * (500 - 20 * n)) for n in range(12)]
+    messages = [Message(m, b'u%d' % n) for n, m in enumerate(mail)]
+    with Server(messages, Noisy) as server:
+        keep = scripted_account(folder, server, **options)
+        for _ in range(3):
+            line = keep.fetch_account('anna', code=None)
+            check_sums(line)
+    for n, m in enumerate(mail):
+        if n != 3:
+            equal(kept_under(keep, f'u{n}'), [client.digest(m)], f'what is kept under u{n}')
+    return keep, mail, line
+
+
+@case
+def an_OK_that_answers_nothing_is_no_part_of_a_message(folder):
+    keep, mail, line = one_line_too_many(folder, '+OK debug')
+    check_kept(keep, mail)
+
+
+@case
+def an_OK_that_answers_nothing_is_no_part_of_a_message_where_it_is_fetched_alone(folder):
+    keep, mail, line = one_line_too_many(folder, '+OK debug', pipelining='no')
+    check_kept(keep, mail)
+
+
+@case
+def after_an_ERR_that_answers_nothing_no_message_is_taken_for_another(folder):
+    keep, mail, line = one_line_too_many(folder, '-ERR what?')
+    check(client.digest(mail[3]) in keep.digests() or line['refused'] == 1, f'{line}')
+
+
+@case
+def mail_that_begins_like_a_reply_is_kept(folder):
+    mail = [*MAIL[:3], b'+OK\r\n', b'-ERR no\r\n\r\nx\r\n', *MAIL[3:6]]
+    keep, server, line = fetch_all_of(folder, mail)
+    check_kept(keep, mail)
+    equal(len(server.sessions), 1, 'sessions')
+
+
 # 8: dot-stuffing done wrong
 
 @case
