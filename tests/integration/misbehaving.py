@@ -406,8 +406,9 @@ class Wild(scripted.Session):
             self.inbuf = b''
         if n == self.stall_at:
             self.stall()
-        if n == self.extra_at:
-            self.line(self.rng.choice((b'* what', b'', b'.', b'+', b'\0', b'+OKAY', b'-error')))
+        if n == self.extra_at and self.box:
+            self.line(self.rng.choice((b'* what', b'', b'.', b'+', b'\0', b'-error', b'+OKAY',
+                                       b'+OK', b'+OK' if self.box.loose else b'-ERR no')))
         if n == self.garbage_at:
             self.line(bytes(self.rng.choices(range(1, 256), k=self.rng.randint(0, 300))))
         return line

@@ -9,6 +9,7 @@ Its runtime folder is below the test's, so that `popkeep` with the same configur
 """
 import json
 import os
+import pathlib
 import signal
 import socket
 import subprocess
@@ -18,8 +19,18 @@ import popkeep
 import tap
 
 BINARY = os.environ.get('POPKEEPD', str(popkeep.ROOT / 'build' / 'daemon' / 'popkeepd'))
+BUILD = pathlib.Path(os.environ.get('POPKEEP_BUILD', popkeep.ROOT / 'build'))
+CLOCK = BUILD / 'tests' / 'integration' / 'clock.so'
 START_SECONDS = 30
 STOP_SECONDS = 30
+
+
+def preload(library):
+    """ASan must come first."""
+    asan = subprocess.run(['gcc', '-print-file-name=libasan.so'], capture_output=True,
+                          text=True).stdout.strip()
+    linked = subprocess.run(['ldd', BINARY], capture_output=True, text=True).stdout
+    return f'{asan}:{library}' if 'libasan' in linked else str(library)
 
 
 class Service:

@@ -19,22 +19,10 @@ import popkeep
 from fixture import a_dovecot, check_kept, scripted_account
 from popkeep import Popkeep
 from scripted import Message, Server, Session
-from service import BINARY, NotifySocket, Service
+from service import BINARY, CLOCK, NotifySocket, Service, preload
 from tap import Skip, case, check, equal, main, wait_until
 
 MAIL = mailgen.mailbox('service', 30, size=800)
-
-
-BUILD = pathlib.Path(os.environ.get('POPKEEP_BUILD', popkeep.ROOT / 'build'))
-CLOCK = BUILD / 'tests' / 'integration' / 'clock.so'
-
-
-def preload(library):
-    """ASan must come first."""
-    asan = subprocess.run(['gcc', '-print-file-name=libasan.so'], capture_output=True,
-                          text=True).stdout.strip()
-    linked = subprocess.run(['ldd', BINARY], capture_output=True, text=True).stdout
-    return f'{asan}:{library}' if 'libasan' in linked else str(library)
 
 
 def when(text):
