@@ -199,6 +199,22 @@ static void note_fixed(const struct config *before, const struct config *now)
 			"folder take effect when the service is started again");
 }
 
+/* One that does not work off what it was asked for is no reason to end: it goes on with the
+ * configuration before, and that is told until a reload reaches it. */
+static int reload_runner(struct service *s, struct fault *f)
+{
+	if (runner_reload(s->options.runner, f) == 0) {
+		set_config_error(s, "");
+		return 0;
+	}
+	if (f->code != FAULT_LIMIT)
+		return -1;
+	set_config_error(s,
+		"what gives out passwords and runs commands hangs and has not read it; see what it "
+		"waits for (a file on a server that is gone?), then reload again");
+	return 0;
+}
+
 int service_reload(struct service *s, struct fault *f)
 {
 	struct config *config = NULL;
@@ -214,9 +230,8 @@ int service_reload(struct service *s, struct fault *f)
 	if (service_load(s, config, f) < 0)
 		return -1;
 	poller_set_caps(s->poller, config->max_sessions, config->max_sessions_per_server);
-	if (runner_reload(s->options.runner, f) < 0)
+	if (reload_runner(s, f) < 0)
 		return -1;
-	set_config_error(s, "");
 	log_line(
 		LOG_LEVEL_INFO, NULL, "configuration read again: %zu accounts", config->accounts_n);
 	notify_ready();

@@ -254,6 +254,26 @@ def a_broken_configuration_at_reload_leaves_the_old_one_in_force(folder):
 
 
 @case
+def a_runner_that_hangs_does_not_end_it_however_often_it_is_reloaded(folder):
+    with Server(MAIL[:3]) as server:
+        keep = scripted_account(folder, server, interval='1d')
+        with Service(keep) as service:
+            service.wait_for('3 new', 90)
+            runner, = children(service.process.pid)
+            os.kill(runner, signal.SIGSTOP)
+            try:
+                for _ in range(5000):
+                    answer = service.ask(request='reload')
+                    if answer[0]['reply'] == 'error':
+                        break
+                check('hangs' in answer[0].get('text', ''), f'{answer}')
+            finally:
+                os.kill(runner, signal.SIGCONT)
+            wait_until(lambda: service.ask(request='reload')[0]['reply'] == 'end', 60, 'a reload')
+            equal(keep.fetch_account('anna')['listed'], 3, 'it goes on')
+
+
+@case
 def a_reload_drops_no_session_of_an_unchanged_account(folder):
     mail = mailgen.mailbox('reload', 120, size=400)
     with Server(mail, Slow) as server, Server(MAIL[:2]) as other:
