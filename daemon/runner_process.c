@@ -109,7 +109,8 @@ static bool is_pipe(const char *path)
 /* What can be read at once. */
 static int read_now(const struct account *a, struct secret *ret, struct fault *f)
 {
-	if (a->secret_source == SECRET_NONE || a->secret_source == SECRET_ASK)
+	if (a->secret_source == SECRET_ASK ||
+		(a->secret_source == SECRET_NONE && secret_is_needed(a)))
 		return fault_set(f, FAULT_USAGE, SCOPE_ACCOUNT, 0,
 			"account %s: nobody is there to ask for the password; give "
 			"password-command, password-file, credential or token-command",

@@ -12,8 +12,12 @@ struct secret {
 
 void secret_deinit(struct secret *s);
 
+/* False where the mechanism that the account's auth forces works without (EXTERNAL, GSSAPI). */
+bool secret_is_needed(const struct account *a);
+
 /* Blocks for LIMIT_SECRET_MS at most. A file that group or others can read is refused
  * (FAULT_ACCESS), and so is one that is neither ours nor root's. A command that fails, hangs, or
  * prints nothing, more than LIMIT_SECRET or a NUL is named with the account, never with its output.
- * SECRET_ASK and a terminal: asks on /dev/tty without echo. */
+ * SECRET_ASK and a terminal: asks on /dev/tty without echo. SECRET_NONE
+ * gives an empty one where none is needed. */
 int secret_read(const struct account *a, struct secret *ret, struct fault *f) MUST_CHECK;

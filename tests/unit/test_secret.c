@@ -97,14 +97,41 @@ static void a_file_that_others_can_read_is_refused(void **state)
 	expect_fault(SECRET_FILE, path, FAULT_ACCESS, "chmod 600");
 }
 
-static void a_file_of_another_user_is_refused(void **state)
+/* Root reads what the archive's owner keeps for the service. */
+static void a_file_of_another_user_is_refused_but_not_to_root(void **state)
 {
+	struct account a = {.secret_source = SECRET_FILE, .secret_value = path};
+	struct secret secret CLEANUP(secret_deinit) = {0};
+	struct fault f;
+
 	(void)state;
 	if (geteuid() != 0)
 		skip();
 	write_file("geheim\n", 7, 0600);
 	assert_int_equal(chown(path, 12345, 12345), 0);
+	assert_int_equal(secret_read(&a, &secret, &f), 0);
+	/* Somebody else could only read it when others may, and is told first whose it is. */
+	assert_int_equal(chmod(path, 0604), 0);
+	assert_int_equal(chmod(folder, 0711), 0);
+	assert_int_equal(seteuid(54321), 0);
 	expect_fault(SECRET_FILE, path, FAULT_ACCESS, "another user");
+	assert_int_equal(seteuid(0), 0);
+	assert_int_equal(chmod(folder, 0700), 0);
+}
+
+static void no_secret_is_right_where_the_mechanism_needs_none(void **state)
+{
+	char external[] = "EXTERNAL", plain[] = "PLAIN";
+	struct account a = {.secret_source = SECRET_NONE, .auth = external};
+	struct secret secret CLEANUP(secret_deinit) = {0};
+	struct fault f;
+
+	(void)state;
+	assert_int_equal(secret_read(&a, &secret, &f), 0);
+	assert_int_equal(secret.len, 0);
+	a.auth = plain;
+	assert_int_equal(secret_read(&a, &secret, &f), -1);
+	assert_int_equal(f.code, FAULT_USAGE);
 }
 
 static void files_without_a_usable_secret_are_refused(void **state)
@@ -221,7 +248,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(the_first_line_of_a_file_is_the_secret),
 		TEST(a_file_that_others_can_read_is_refused),
-		TEST(a_file_of_another_user_is_refused),
+		TEST(a_file_of_another_user_is_refused_but_not_to_root),
+		TEST(no_secret_is_right_where_the_mechanism_needs_none),
 		TEST(files_without_a_usable_secret_are_refused),
 		TEST(a_command_prints_the_secret),
 		TEST(commands_that_give_nothing_usable_are_named_without_their_output),
