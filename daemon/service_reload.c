@@ -227,6 +227,10 @@ int service_reload(struct service *s, struct fault *f)
 		return 0;
 	}
 	note_fixed(service_config(s), config);
+	if (!same_text(service_config(s)->metrics_file, config->metrics_file)) {
+		service_remove_metrics(s);
+		s->metrics_at = 0;
+	}
 	if (service_load(s, config, f) < 0)
 		return -1;
 	poller_set_caps(s->poller, config->max_sessions, config->max_sessions_per_server);

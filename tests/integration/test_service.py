@@ -539,6 +539,22 @@ def metrics_are_written_and_go_with_it(folder):
 
 
 @case
+def metrics_that_move_leave_no_file_behind(folder):
+    before, after = folder / 'metrics' / 'before.prom', folder / 'metrics' / 'after.prom'
+    before.parent.mkdir()
+    with Server(MAIL[:3]) as server:
+        keep = scripted_account(folder, server, interval='1d')
+        keep.globals['metrics-file'] = before
+        with Service(keep) as service:
+            wait_until(before.exists, 20, 'metrics')
+            keep.globals['metrics-file'] = after
+            keep.write_config()
+            service.reload()
+            wait_until(after.exists, 20, 'metrics in the other file')
+            check(not before.exists(), 'the file that nobody writes any more is gone')
+
+
+@case
 def an_alert_is_given_when_an_account_needs_attention_and_when_it_is_well_again(folder):
     class Refuses(Session):
         password_reply = '-ERR [AUTH] no'
