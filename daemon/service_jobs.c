@@ -260,7 +260,7 @@ int service_take_events(struct service *s, struct fault *f)
 static int restore_health(struct service *s, const struct health *h, struct fault *f)
 {
 	struct job *job = service_job(s, h->account);
-	int64_t left = h->next - moment_now();
+	moment_ms now = moment_now();
 
 	if (!job)
 		return 0;
@@ -270,8 +270,10 @@ static int restore_health(struct service *s, const struct health *h, struct faul
 	job->code = h->code;
 	fare_restore(&job->schedule, h);
 	job->text = strdup(h->text);
-	if (h->code != FAULT_LOGIN || h->next == 0 || left <= 0)
+	service_recall_alert(job);
+	if (h->code != FAULT_LOGIN || h->next <= now)
 		return 0;
+	int64_t left = h->next - now;
 	/* A clock that was set back makes nobody wait for more than a day. */
 	return job_wait(s, job, left < (int64_t)SCHEDULE_DAY ? left : (int64_t)SCHEDULE_DAY, f);
 }

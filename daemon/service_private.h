@@ -148,6 +148,9 @@ struct counted_jobs service_count(const struct service *s);
 /* The state changed, or the last poll did not go well: archive, log and alert-command. */
 void service_report_job(struct service *s, struct job *job, enum schedule_state before,
 	const struct poller_event *e);
+/* Of a job whose health was restored: who was told by the service before this one is to hear of the
+ * end too. */
+void service_recall_alert(struct job *job);
 void service_alert(
 	struct service *s, enum alert_event event, const struct job *job, const char *text);
 /* A file that stays would say that the service is up. */

@@ -61,6 +61,14 @@ static void alert_job(struct service *s, struct job *job, enum schedule_state be
 	}
 }
 
+void service_recall_alert(struct job *job)
+{
+	const struct schedule *s = &job->schedule;
+
+	job->alerted = s->state == SCHEDULE_ATTENTION ||
+		       (s->state == SCHEDULE_FAILING && s->failures >= ALERT_FAILURES);
+}
+
 static void put_health(struct service *s, struct job *job)
 {
 	struct health h = {

@@ -576,6 +576,26 @@ def an_alert_is_given_when_an_account_needs_attention_and_when_it_is_well_again(
 
 
 @case
+def who_was_alerted_hears_that_all_is_well_from_the_next_service_too(folder):
+    class Refuses(Session):
+        password_reply = '-ERR [AUTH] no'
+
+    told = folder / 'told'
+    with Server(MAIL[:3], Refuses) as server:
+        keep = scripted_account(folder, server, interval='1d')
+        keep.globals['alert-command'] = f'echo "$POPKEEP_EVENT $POPKEEP_ACCOUNT" >> {told}'
+        with Service(keep):
+            for _ in range(3):
+                keep.fetch('anna', code=popkeep.LOGIN)
+            wait_until(lambda: told.exists() and 'attention anna' in told.read_text(), 20, 'alert')
+        server.session = Session
+        with Service(keep):
+            keep.fetch('anna')
+            wait_until(lambda: 'well anna' in told.read_text(), 20, 'the all-clear')
+        equal(told.read_text().split(), ['attention', 'anna', 'well', 'anna'], 'alerts')
+
+
+@case
 def status_can_be_watched_on_a_terminal(folder):
     with Server(mailgen.mailbox('watched', 200, size=400), Slow) as server:
         keep = scripted_account(folder, server, interval='1d')
