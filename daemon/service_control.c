@@ -178,6 +178,16 @@ static void forget_client(struct service *s, uint64_t client)
 	}
 }
 
+void service_turn_away(struct service *s, struct job *job)
+{
+	while (job->listeners) {
+		uint64_t client = job->listeners->client;
+
+		send_error(s, client, 1, s->disk);
+		forget_client(s, client);
+	}
+}
+
 /* ---- fetch ----------------------------------------------------------------------------------- */
 
 /* Polls it now; where a poll is under way already, once more behind it: what that one lists may be

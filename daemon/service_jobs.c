@@ -203,7 +203,13 @@ static int take_done(
 		forget(s, job);
 		return 0;
 	}
-	return job->again && !s->stopping ? job_start(s, job, f) : 0;
+	if (!job->again || s->stopping)
+		return 0;
+	if (s->room.full) {
+		service_turn_away(s, job);
+		return 0;
+	}
+	return job_start(s, job, f);
 }
 
 /* The same thing at every poll is no news. */

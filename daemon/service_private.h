@@ -138,6 +138,8 @@ void service_tell_event(struct service *s, struct job *job, const struct poller_
 /* The poll they waited for has ended. */
 void service_dismiss(struct service *s, struct job *job);
 void service_arm_listeners(struct job *job);
+/* Those that wait for its next poll: there is none while the disk is full. */
+void service_turn_away(struct service *s, struct job *job);
 
 /* ---- service_report.c ------------------------------------------------------------------------ */
 

@@ -414,6 +414,35 @@ def a_full_disk_stops_polling_and_it_goes_on_by_itself(folder):
 
 
 @case
+def a_fetch_that_waits_for_the_next_poll_gets_none_while_the_disk_is_full(folder):
+    if os.getuid() != 0:
+        raise Skip('only root can mount')
+    disk = folder / 'disk'
+    disk.mkdir()
+    subprocess.run(['mount', '-t', 'tmpfs', '-o', 'size=24m', 'tmpfs', disk], check=True)
+    try:
+        with Server(mailgen.mailbox('full', 300, size=400), Slow) as server:
+            keep = scripted_account(folder, server, interval='1d')
+            keep.archive = disk / 'archive'
+            keep.globals['min-free'] = '16M'
+            with Service(keep) as service:
+                wait_until(lambda: server.sessions and server.sessions[0].sent > 5000, 90,
+                           'a fetch at work')
+                fetch = subprocess.Popen(keep.command('fetch', 'anna'), env=keep.environment(),
+                                         stderr=subprocess.PIPE)
+                wait_until(lambda: len(service.ask(request='status')) > 2, 10, 'an answer')
+                time.sleep(0.5)
+                (disk / 'ballast').write_bytes(bytes(12 << 20))
+                service.wait_for('disk full')
+                said = fetch.communicate(timeout=20)[1]
+                check(b'disk full' in said, f'it is told: {said}')
+                equal(fetch.returncode, popkeep.FAILED, 'exit status')
+                equal(len(server.sessions), 1, 'sessions')
+    finally:
+        subprocess.run(['umount', '-l', disk], check=True)
+
+
+@case
 def a_clock_that_jumps_changes_no_schedule(folder):
     if not CLOCK.exists():
         raise Skip('clock.so is not built')
