@@ -257,6 +257,19 @@ uint64_t poller_remembered(const struct poller *p)
 	return p->remembered;
 }
 
+/* Without the question nobody would ever answer it. */
+static void ask_secret(struct poller *p, struct poll *one)
+{
+	struct fault f;
+
+	poll_begin(one);
+	if (push(p, POLLER_SECRET, one))
+		return;
+	(void)fault_memory(&f);
+	poll_end(one, &f, hindrance_of(&f, REPLY_CODE_NONE));
+	p->turn_due = true;
+}
+
 static void begin_polls(struct poller *p)
 {
 	struct admission_entry *e;
@@ -267,8 +280,10 @@ static void begin_polls(struct poller *p)
 
 		TAILQ_REMOVE(&p->waiting, one, link);
 		TAILQ_INSERT_TAIL(&p->active, one, link);
-		poll_begin(one);
-		(void)push(p, POLLER_SECRET, one);
+		if (one->state == POLL_QUEUED)
+			ask_secret(p, one);
+		else
+			p->turn_due = true; /* cancelled, and still to be told */
 	}
 }
 
