@@ -1,49 +1,10 @@
-#include "daemon/login.h"
-
-#include "archive/escape.h"
 #include "archive/limits.h"
 #include "daemon/apop.h"
 #include "daemon/base64.h"
-#include "daemon/sasl.h"
+#include "daemon/login_private.h"
 #include "daemon/status_line.h"
 
 #include <stdio.h>
-
-/* START → (CAPA → CAPA_LISTING →) one mechanism after another, while nothing secret was sent:
- *   AUTH → EXCHANGE …, APOP, USER → PASS
- * → SETTLED → SETTLED_LISTING → FINISHED. SETTLED has asked for the capabilities that count. */
-enum state {
-	START,
-	CAPA,
-	CAPA_LISTING,
-	AUTH,
-	EXCHANGE,
-	APOP,
-	USER,
-	PASS,
-	SETTLED,
-	SETTLED_LISTING,
-	FINISHED,
-	N_STATES
-};
-
-struct login {
-	enum state state;
-	const struct account *account;
-	const struct secret *secret;
-	const struct preamble *preamble;
-	struct capabilities capabilities; /* of the AUTHORIZATION state */
-	struct mechanism_terms terms;
-	const struct mechanism *mechanism;
-	const struct mechanism *refused; /* until the next line */
-	struct sasl *sasl;
-	struct buffer in; /* from in_at on: not looked at */
-	size_t in_at;
-	struct buffer out; /* holds secrets: reserved once, wiped when sent */
-	size_t out_at;
-	enum reply_code code;
-	struct login_result result;
-};
 
 /* Both hold secrets, so their storage may not move and leave a copy behind. */
 enum { OUT_SIZE = LIMIT_SASL_LINE + 16, RESPONSE_SIZE = LIMIT_SASL_LINE / 4 * 3 };
@@ -197,103 +158,6 @@ static int send_text(struct login *l, const char *text, enum state next, struct 
 	return send_line(l, next, f);
 }
 
-static int unexpected(struct slice line, const char *command, struct fault *f)
-{
-	char text[200];
-
-	return fault_set(f, FAULT_PROTOCOL, SCOPE_SESSION, 0, "%s was answered with \"%s\"",
-		command, escape_text(line, text, sizeof text));
-}
-
-/* Words for a person: what went wrong, and what to do next. */
-static int refused_for(struct login *l, struct slice line, struct fault *f)
-{
-	bool challenged =
-		l->mechanism->kind == MECHANISM_SASL && !(l->mechanism->flags & MECHANISM_CLEAR);
-	const char *refusal = l->sasl ? sasl_refusal(l->sasl) : "";
-	char text[200], user[100];
-
-	return fault_set(f, FAULT_LOGIN, SCOPE_ACCOUNT, 0,
-		"the server refuses the login of \"%s\" by %s: \"%s\"%s%s%s; check user and %s%s",
-		escape_text(slice_text(l->account->user), user, sizeof user), l->mechanism->name,
-		escape_text(status_text(line), text, sizeof text), refusal[0] ? " (" : "", refusal,
-		refusal[0] ? ")" : "",
-		l->account->secret_source == SECRET_TOKEN_COMMAND
-			? "what token-command prints (its scope too)"
-			: "password",
-		challenged ? ", or try auth = \"PLAIN\": the server may hold no secret for this "
-			     "mechanism"
-			   : "");
-}
-
-static int trouble(struct slice line, const char *words, struct fault *f)
-{
-	char text[200];
-
-	return fault_set(f, FAULT_PROTOCOL, SCOPE_ACCOUNT, 0, "%s: \"%s\"", words,
-		escape_text(status_text(line), text, sizeof text));
-}
-
-static enum reply_code code_of(struct slice line)
-{
-	struct reply r;
-
-	return reply_parse(line, &r) == 0 ? r.code : REPLY_CODE_NONE;
-}
-
-/* -ERR to what logs in. Only what says so is a wrong password (RFC 2449 section 8, RFC 3206). */
-static int refused(struct login *l, struct slice line, struct fault *f)
-{
-	l->code = code_of(line);
-	switch (l->code) {
-	case REPLY_CODE_IN_USE:
-		return trouble(line,
-			"the maildrop is in use by another session; try again in some minutes", f);
-	case REPLY_CODE_LOGIN_DELAY:
-		return trouble(line, "the server wants more time between two logins", f);
-	case REPLY_CODE_SYS_TEMP:
-		return trouble(
-			line, "the server has trouble of its own; try again in some minutes", f);
-	case REPLY_CODE_SYS_PERM:
-		return trouble(
-			line, "the server cannot open the maildrop until its operator acts", f);
-	case REPLY_CODE_NONE:
-	case REPLY_CODE_OTHER:
-		if (l->capabilities.auth_resp_code && !(l->sasl && sasl_refusal(l->sasl)[0]))
-			return trouble(line,
-				"the server refuses the login, and not for user or password", f);
-		break;
-	case REPLY_CODE_AUTH:
-		break;
-	}
-	return refused_for(l, line, f);
-}
-
-static bool is_about_the_maildrop(enum reply_code code)
-{
-	return code == REPLY_CODE_IN_USE || code == REPLY_CODE_LOGIN_DELAY ||
-	       code == REPLY_CODE_SYS_TEMP || code == REPLY_CODE_SYS_PERM;
-}
-
-static int nothing_to_use(struct login *l, struct fault *f)
-{
-	const struct account *a = l->account;
-	char offers[300], auth[64];
-
-	(void)mechanism_offers(&l->terms, offers, sizeof offers);
-	if (a->auth)
-		return fault_set(f, FAULT_LOGIN, SCOPE_ACCOUNT, 0,
-			"auth = \"%s\" cannot be used: the server offers %s",
-			escape_text(slice_text(a->auth), auth, sizeof auth), offers);
-	if (a->secret_source == SECRET_TOKEN_COMMAND)
-		return fault_set(f, FAULT_LOGIN, SCOPE_ACCOUNT, 0,
-			"token-command needs OAUTHBEARER or XOAUTH2, but the server offers %s",
-			offers);
-	return fault_set(f, FAULT_LOGIN, SCOPE_ACCOUNT, 0,
-		"no way to log in: the server offers %s%s", offers,
-		l->terms.channel == CHANNEL_CLEAR ? " without TLS" : "");
-}
-
 static int start_apop(struct login *l, struct fault *f)
 {
 	char hex[APOP_HEX + 1];
@@ -311,7 +175,7 @@ static int start_mechanism(struct login *l, struct fault *f)
 	const struct mechanism *next = mechanism_next(l->mechanism, &l->terms);
 
 	if (!next)
-		return nothing_to_use(l, f);
+		return login_nothing_to_use(l, f);
 	l->mechanism = next;
 	sasl_freep(&l->sasl);
 	switch (next->kind) {
@@ -333,9 +197,9 @@ static int start_mechanism(struct login *l, struct fault *f)
 /* After -ERR that cost no try of the password, or APOP's: the next mechanism, if there is one. */
 static int refused_early(struct login *l, struct slice line, struct fault *f)
 {
-	if (is_about_the_maildrop(code_of(line)) || l->account->auth ||
+	if (login_is_about_the_maildrop(login_code_of(line)) || l->account->auth ||
 		!mechanism_next(l->mechanism, &l->terms))
-		return refused(l, line, f);
+		return login_refused_by(l, line, f);
 	l->refused = l->mechanism;
 	return start_mechanism(l, f);
 }
@@ -370,6 +234,13 @@ static int settle(struct login *l, struct fault *f)
 	return send_text(l, "CAPA", SETTLED, f);
 }
 
+/* RFC 6856 section 2.1: without it a server has to wrap or rewrite messages with bytes beyond ASCII
+ * in their headers, and gives out something else each time. */
+static int begin_mechanisms(struct login *l, struct fault *f)
+{
+	return l->capabilities.utf8 ? send_text(l, "UTF8", UTF8, f) : start_mechanism(l, f);
+}
+
 /* The states: each takes one line. */
 
 static int on_capa(struct login *l, struct slice line, struct fault *f)
@@ -386,7 +257,7 @@ static int on_capa(struct login *l, struct slice line, struct fault *f)
 	case STATUS_OTHER:
 		break;
 	}
-	return unexpected(line, "CAPA", f);
+	return login_unexpected(line, "CAPA", f);
 }
 
 static bool is_end(struct slice line)
@@ -403,7 +274,20 @@ static int add_capability(struct capabilities *c, struct slice line, struct faul
 
 static int on_capa_listing(struct login *l, struct slice line, struct fault *f)
 {
-	return is_end(line) ? start_mechanism(l, f) : add_capability(&l->capabilities, line, f);
+	return is_end(line) ? begin_mechanisms(l, f) : add_capability(&l->capabilities, line, f);
+}
+
+static int on_utf8(struct login *l, struct slice line, struct fault *f)
+{
+	switch (status_indicator(line)) {
+	case STATUS_OK:
+	case STATUS_ERR: /* it lied; mail comes as it did without */
+		return start_mechanism(l, f);
+	case STATUS_CONTINUE:
+	case STATUS_OTHER:
+		break;
+	}
+	return login_unexpected(line, "UTF8", f);
 }
 
 static int on_auth(struct login *l, struct slice line, struct fault *f)
@@ -420,7 +304,7 @@ static int on_auth(struct login *l, struct slice line, struct fault *f)
 	case STATUS_OTHER:
 		break;
 	}
-	return unexpected(line, "AUTH", f);
+	return login_unexpected(line, "AUTH", f);
 }
 
 static int on_exchange(struct login *l, struct slice line, struct fault *f)
@@ -436,11 +320,11 @@ static int on_exchange(struct login *l, struct slice line, struct fault *f)
 			"password; it may be another server than you think",
 			l->mechanism->name);
 	case STATUS_ERR:
-		return refused(l, line, f);
+		return login_refused_by(l, line, f);
 	case STATUS_OTHER:
 		break;
 	}
-	return unexpected(line, l->mechanism->name, f);
+	return login_unexpected(line, l->mechanism->name, f);
 }
 
 /* Many servers show a banner and keep no APOP secret: one try, then the rest. */
@@ -455,7 +339,7 @@ static int on_apop(struct login *l, struct slice line, struct fault *f)
 	case STATUS_OTHER:
 		break;
 	}
-	return unexpected(line, "APOP", f);
+	return login_unexpected(line, "APOP", f);
 }
 
 static int on_user(struct login *l, struct slice line, struct fault *f)
@@ -467,12 +351,12 @@ static int on_user(struct login *l, struct slice line, struct fault *f)
 			return fault_prefix(f, "the password is too long");
 		return send_line(l, PASS, f);
 	case STATUS_ERR:
-		return refused(l, line, f);
+		return login_refused_by(l, line, f);
 	case STATUS_CONTINUE:
 	case STATUS_OTHER:
 		break;
 	}
-	return unexpected(line, "USER", f);
+	return login_unexpected(line, "USER", f);
 }
 
 static int on_pass(struct login *l, struct slice line, struct fault *f)
@@ -481,12 +365,12 @@ static int on_pass(struct login *l, struct slice line, struct fault *f)
 	case STATUS_OK:
 		return settle(l, f);
 	case STATUS_ERR:
-		return refused(l, line, f);
+		return login_refused_by(l, line, f);
 	case STATUS_CONTINUE:
 	case STATUS_OTHER:
 		break;
 	}
-	return unexpected(line, "PASS", f);
+	return login_unexpected(line, "PASS", f);
 }
 
 static int on_settled(struct login *l, struct slice line, struct fault *f)
@@ -503,7 +387,7 @@ static int on_settled(struct login *l, struct slice line, struct fault *f)
 	case STATUS_OTHER:
 		break;
 	}
-	return unexpected(line, "CAPA", f);
+	return login_unexpected(line, "CAPA", f);
 }
 
 static int on_settled_listing(struct login *l, struct slice line, struct fault *f)
@@ -519,6 +403,7 @@ static int handle(struct login *l, struct slice line, struct fault *f)
 	static int (*const on[N_STATES])(struct login *, struct slice, struct fault *) = {
 		[CAPA] = on_capa,
 		[CAPA_LISTING] = on_capa_listing,
+		[UTF8] = on_utf8,
 		[AUTH] = on_auth,
 		[EXCHANGE] = on_exchange,
 		[APOP] = on_apop,
@@ -564,7 +449,7 @@ static int start(struct login *l, struct fault *f)
 	if (!l->preamble || l->preamble->state != needed)
 		return send_text(l, "CAPA", CAPA, f);
 	l->capabilities = l->preamble->capabilities;
-	return start_mechanism(l, f);
+	return begin_mechanisms(l, f);
 }
 
 static int step(struct login *l, struct fault *f)
@@ -586,33 +471,11 @@ static int step(struct login *l, struct fault *f)
 	return l->state == FINISHED ? LOGIN_DONE : LOGIN_WANT_WRITE;
 }
 
-/* A server may say what it was told, to have it in a log; of a long token the text may hold the
- * beginning alone. */
-static void mask_secret(const struct login *l, struct fault *f)
-{
-	enum { SHORTEST = 4, /* a shorter one would be found in any text */ ENOUGH = 16 };
-	char secret[FAULT_TEXT_MAX];
-
-	if (!l->secret || l->secret->len < SHORTEST)
-		return;
-	(void)escape_text(slice_of(l->secret->text, l->secret->len), secret, sizeof secret);
-	size_t least = strlen(secret) < ENOUGH ? strlen(secret) : ENOUGH;
-	for (char *at = f->text; *at; at++) {
-		size_t same = 0;
-
-		while (secret[same] && at[same] == secret[same])
-			same++;
-		if (same >= least)
-			memset(at, '*', same);
-	}
-	explicit_bzero(secret, sizeof secret);
-}
-
 int login_step(struct login *l, struct fault *f)
 {
 	int r = step(l, f);
 
 	if (r < 0)
-		mask_secret(l, f);
+		login_mask_secret(l, f);
 	return r;
 }

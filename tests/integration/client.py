@@ -44,6 +44,10 @@ class Client:
         return lines
 
     def login(self, user, password):
+        try:   # RFC 6856: otherwise some servers rewrite messages with 8-bit headers
+            self.command(b'UTF8')
+        except Pop3Error:
+            pass
         self.command(b'USER ' + user.encode())
         self.command(b'PASS ' + password.encode())
 

@@ -148,6 +148,26 @@ static void user_and_pass_log_in(void **state)
 	hear_end(&t, "USER");
 }
 
+static void utf8_is_asked_for_where_it_is_offered(void **state)
+{
+	static const char *const answers[] = {"+OK", "-ERR no"};
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		struct talk t;
+
+		begin(&t, TLS_IMPLICIT, NULL);
+		connect_with(&t, "+OK hi", "USER\nUTF8 USER");
+		hear(&t, "UTF8");
+		say(&t, answers[i]);
+		hear(&t, "USER anna");
+		say(&t, "+OK");
+		hear(&t, "PASS geheim");
+		say(&t, "+OK");
+		hear_end(&t, "USER");
+	}
+}
+
 static void a_server_without_capa_gets_user_and_pass(void **state)
 {
 	struct talk t;
@@ -806,6 +826,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(user_and_pass_log_in),
+		TEST(utf8_is_asked_for_where_it_is_offered),
 		TEST(a_server_without_capa_gets_user_and_pass),
 		TEST(plain_goes_in_two_lines),
 		TEST(login_answers_two_questions),
