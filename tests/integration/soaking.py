@@ -86,7 +86,8 @@ class Soak:
         self.folder, self.seed, self.seconds = pathlib.Path(folder), seed, seconds
         self.accounts, self.sanitised = accounts, sanitised
         self.rng = random.Random(f'{seed}/soak')
-        self.fetches = []
+        self.running = []
+        self.broken = False        # the configuration
         self.counts = collections.Counter()
         self.samples = []          # of the service that lives longest, at last
         self.cpu = 0
@@ -192,28 +193,28 @@ class Soak:
 
     # Those who ask it
 
-    def begin_fetch(self, names):
+    def begin(self, *arguments, codes=DONE_CODES):
         err = tempfile.TemporaryFile(dir=self.folder)
-        process = subprocess.Popen(self.keep.command('--json', 'fetch', *names), stderr=err,
+        process = subprocess.Popen(self.keep.command('--json', *arguments), stderr=err,
                                    stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                                    env=self.keep.environment())
         process.err, process.killed, process.began = err, False, time.monotonic()
-        self.fetches.append(process)
-        self.counts['fetches'] += 1
+        process.codes, process.verb = codes, arguments[0]
+        self.running.append(process)
 
-    def end_fetches(self, patience):
-        for process in list(self.fetches):
+    def end_commands(self, patience):
+        for process in list(self.running):
             code = process.poll()
             if code is None:
                 tap.check(time.monotonic() - process.began < patience,
-                          f'a fetch does not end: {process.args}\n{self.service.log}')
+                          f'no end: {process.args}\n{self.service.log}')
                 continue
-            self.fetches.remove(process)
+            self.running.remove(process)
             process.err.seek(0)
             said = process.err.read().decode('utf-8', 'backslashreplace')
             process.err.close()
-            self.counts[f'fetches that ended with {code}'] += 1
-            tap.check(code in DONE_CODES or (process.killed and code == -signal.SIGKILL),
+            self.counts[f'{process.verb}: exit status {code}'] += 1
+            tap.check(code in process.codes or (process.killed and code == -signal.SIGKILL),
                       f'exit status {code} of {process.args}\n{said[-5000:]}')
             tap.check(not any(w in said for w in popkeep.SANITIZER_WORDS), said)
 
@@ -222,19 +223,28 @@ class Soak:
         return self.rng.sample(names, min(len(names), self.rng.randint(1, most)))
 
     def ask_it(self):
-        self.end_fetches(300)
-        while len(self.fetches) < FETCHERS:
-            self.begin_fetch(self.some_names(max(2, self.accounts // 10)))
+        self.end_commands(300)
+        while sum(p.verb == 'fetch' for p in self.running) < FETCHERS:
+            self.begin('fetch', *self.some_names(max(2, self.accounts // 10)))
+        if len(self.running) == FETCHERS and self.rng.random() < 0.03:
+            self.read_it()
         if self.rng.random() < 0.01:
-            victim = self.rng.choice(self.fetches)
+            victim = self.rng.choice(self.running)
             victim.killed = True
             victim.kill()
+
+    def read_it(self):
+        """Whatever goes on, the archive is sound."""
+        verb = self.rng.choice(('verify', 'verify', 'status', 'search', 'log'))
+        wanted = {popkeep.DONE, popkeep.USAGE if self.broken else popkeep.DONE}
+        more = {'status': {popkeep.PARTLY}, 'search': {popkeep.NOTHING}}.get(verb, set())
+        self.begin(verb, codes=wanted | more)
 
     def change_something(self):
         """The configuration, a password, or nothing; and SIGHUP."""
         name = self.rng.choice(list(self.keep.accounts))
         kind = self.rng.choice(('wrong', 'right', 'right', 'remove', 'add', 'add', 'interval',
-                                'broken', 'nothing'))
+                                'broken', 'sleep', 'nothing'))
         if kind == 'wrong':
             self.give_secret(name, self.rng.choice(('wrong', '')))
         elif kind == 'right':
@@ -245,10 +255,14 @@ class Soak:
             self.restore_accounts()
         elif kind == 'interval':
             self.keep.accounts[name]['interval'] = self.rng.choice(('10s', '20s', '1h'))
-        self.keep.write_config('intervall = "10s"\n' if kind == 'broken' else '')
+        elif kind == 'sleep':
+            self.service.process.send_signal(signal.SIGSTOP)
+            time.sleep(self.rng.choice((0.5, 3)))
+            self.service.process.send_signal(signal.SIGCONT)
+        self.broken = kind == 'broken'
+        self.keep.write_config('intervall = "10s"\n' if self.broken else '')
         self.service.reload()
         self.counts['reloads'] += 1
-        return kind
 
     def correct_secrets(self, share=1):
         for name in self.service_users:
@@ -276,12 +290,13 @@ class Soak:
                 truth = server.ask('truth')
                 self.check_all(truth)
                 tap.equal(self.service.stop(), 0, f'exit status\n{self.service.log}\n')
+                self.check_rebuild()
             finally:
                 self.put_away()
         self.report(truth, time.monotonic() - begin)
 
     def put_away(self):
-        for process in self.fetches:
+        for process in self.running:
             process.kill()
             process.wait()
         if self.service.process and self.service.process.poll() is None:
@@ -300,8 +315,8 @@ class Soak:
                 self.start_service()
                 kill = time.monotonic() + self.rng.uniform(least, most)
             if now >= turmoil:
-                broken = self.change_something() == 'broken'
-                turmoil = now + (0.5 if broken else self.rng.uniform(*TURMOIL))
+                self.change_something()
+                turmoil = now + (0.5 if self.broken else self.rng.uniform(*TURMOIL))
             if now >= sampled:
                 self.sample()
                 sampled = now + 1
@@ -325,8 +340,8 @@ class Soak:
             keys['interval'] = '1d'
         self.keep.write_config()
         self.service.reload()
-        while self.fetches:
-            self.end_fetches(400)
+        while self.running:
+            self.end_commands(400)
             time.sleep(0.05)
         self.come_to_rest()
         # What was refused is tried again in a while, and mostly comes.
@@ -403,6 +418,18 @@ class Soak:
         # Where sizes lie, one that was listed with another size counts as another message.
         if line['vanished'] > box['gone'] and box['kind'] != 'newest' and not box['loose']:
             yield f"{line['vanished']} vanished of {box['gone']} at most"
+
+    def sums(self):
+        lines = self.keep.json('status', '--all', code=(popkeep.DONE, popkeep.PARTLY))
+        return {x['account']: popkeep.sums(x) for x in lines.of_type('account')}
+
+    def check_rebuild(self):
+        """What the catalog says can be had again from the rest."""
+        before = self.sums()
+        for name in ('catalog.db', 'catalog.db-wal', 'catalog.db-shm'):
+            (self.keep.archive / name).unlink(missing_ok=True)
+        self.keep.run('rebuild', timeout=400)
+        tap.equal(self.sums(), before, 'sums after a rebuild')
 
     def check_idle(self):
         """Nothing is due for a day: it sleeps, with no more open than one that has just begun."""
