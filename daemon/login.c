@@ -1,3 +1,4 @@
+#include "archive/escape.h"
 #include "archive/limits.h"
 #include "daemon/apop.h"
 #include "daemon/base64.h"
