@@ -156,9 +156,11 @@ static int64_t wait_for_own_session(struct poll *one)
 	return pause;
 }
 
-/* A session that went well may have shown a part of the maildrop (Gmail lists some 250 messages at
- * once): many new ones came, and either nothing was known before it or what is known was not
- * listed. Then another one follows until that brings nothing. */
+/* A session that went well may have shown a part of the maildrop: Gmail lists some 250 messages
+ * that nobody has fetched yet (it says EXPIRE 0, as whoever hides what was fetched should). Many
+ * new ones came, and either nothing was known before it or what is known was not listed: then
+ * another one follows, until that brings nothing. A LOGIN-DELAY, which Gmail announces too, is no
+ * reason not to try: where it is meant, the server says so. */
 static bool was_part(const struct poll *one, const struct session *s)
 {
 	bool first = one->sessions == 1 && one->maildrop.polled == 0;
@@ -166,7 +168,7 @@ static bool was_part(const struct poll *one, const struct session *s)
 
 	return session_sums(s, &sums) && sums.listed <= LIMIT_PARTIAL_MANY &&
 	       session_counts(s)->new_messages >= LIMIT_PARTIAL_FEW &&
-	       session_login_delay(s) == 0 && (first || session_unlisted(s) > 0);
+	       ((first && session_hides_fetched(s)) || session_unlisted(s) > 0);
 }
 
 /* Milliseconds to the next session, or <0 for none: a session that broke is worth another where it
@@ -178,8 +180,10 @@ static int64_t reconnect_after(struct poll *one, const struct session *s)
 
 	if (one->stopped || one->sessions >= LIMIT_RECONNECTS)
 		return -1;
-	if (f->code == FAULT_NONE)
-		return was_part(one, s) ? 0 : -1;
+	if (f->code == FAULT_NONE) {
+		one->looks_again = was_part(one, s);
+		return one->looks_again ? 0 : -1;
+	}
 	if (f->code != FAULT_PROTOCOL)
 		return -1;
 	if (session_hindrance(s) == HINDRANCE_IN_USE)
@@ -194,8 +198,17 @@ static int64_t reconnect_after(struct poll *one, const struct session *s)
 static void end_session(struct poll *one)
 {
 	struct session *s = one->session;
+	bool looked_again = one->looks_again;
 	int64_t pause = reconnect_after(one, s);
+	struct sums sums;
 
+	if (looked_again && pause < 0 && !session_sums(s, &sums) && !one->stopped) {
+		/* It was not let in for another look: the poll before it went well, and the next
+		 * one looks again. */
+		one->session = session_free(s);
+		end(one);
+		return;
+	}
 	one->fault = *session_fault(s);
 	one->hindrance = one->stopped && one->fault.code != FAULT_NONE ? HINDRANCE_STOPPED
 								       : session_hindrance(s);

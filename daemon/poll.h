@@ -33,6 +33,7 @@ struct poll {
 	uint64_t sessions, barren;    /* barren: the last ones, which brought no message */
 	int64_t began, resume, progress_at;
 	int64_t in_use_ms; /* paused so far for a maildrop that our own dropped session locks */
+	bool looks_again;  /* all that was listed is here; is there more? */
 	bool stopped;	   /* no session after this one */
 	struct sums sums;
 	uint64_t login_delay_s;

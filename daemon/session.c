@@ -87,6 +87,11 @@ uint64_t session_login_delay(const struct session *s)
 	return s->capabilities.login_delay_known ? s->capabilities.login_delay_s : 0;
 }
 
+bool session_hides_fetched(const struct session *s)
+{
+	return s->capabilities.expire_known && s->capabilities.expire_days == 0;
+}
+
 uint64_t session_unlisted(const struct session *s)
 {
 	return s->planned ? s->plan.unlisted : 0;

@@ -56,6 +56,8 @@ const struct fault *session_fault(const struct session *s);
 enum hindrance session_hindrance(const struct session *s);
 /* What the server's LOGIN-DELAY says (RFC 2449 section 6.5), in seconds; 0: nothing. */
 uint64_t session_login_delay(const struct session *s);
+/* EXPIRE 0 (RFC 2449 section 6.7): what was fetched is gone, or not shown any more. */
+bool session_hides_fetched(const struct session *s);
 /* UIDLs whose mail is kept and that were not listed; 0 before there was a listing. */
 uint64_t session_unlisted(const struct session *s);
 const struct session_counts *session_counts(const struct session *s);
