@@ -84,6 +84,7 @@ struct login *login_free(struct login *l)
 	sasl_freep(&l->sasl);
 	buffer_deinit(&l->in);
 	secret_buffer_deinit(&l->out);
+	explicit_bzero(l->sent, sizeof l->sent);
 	free(l);
 	return NULL;
 }
@@ -225,6 +226,7 @@ static int respond(struct login *l, struct slice challenge, struct fault *f)
 		return send_text(l, "*", EXCHANGE, f);
 	if (base64_encode(&l->out, buffer_slice(&response), f) < 0)
 		return -1;
+	(void)snprintf(l->sent, sizeof l->sent, "%.*s", (int)l->out.len, (const char *)l->out.data);
 	return send_line(l, EXCHANGE, f);
 }
 

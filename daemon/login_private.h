@@ -38,6 +38,7 @@ struct login {
 	size_t in_at;
 	struct buffer out; /* holds secrets: reserved once, wiped when sent */
 	size_t out_at;
+	char sent[FAULT_TEXT_MAX]; /* the last response in base64, as much as matters; wiped */
 	enum reply_code code;
 	struct login_result result;
 };
@@ -50,8 +51,8 @@ int login_unexpected(struct slice line, const char *command, struct fault *f);
 /* -ERR to what logs in. Only what says so is a wrong password (RFC 2449 section 8, RFC 3206). */
 int login_refused_by(struct login *l, struct slice line, struct fault *f);
 int login_nothing_to_use(struct login *l, struct fault *f);
-/* A server may say what it was told, to have it in a log; of a long token the text may hold the
- * beginning alone. */
+/* A server may say what it was told, to have it in a log, or because it took it for a command: the
+ * password, or the base64 that carries it; of a long one the text may hold the beginning alone. */
 void login_mask_secret(const struct login *l, struct fault *f);
 enum reply_code login_code_of(struct slice line);
 bool login_is_about_the_maildrop(enum reply_code code);

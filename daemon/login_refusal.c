@@ -2,6 +2,8 @@
 #include "daemon/login_private.h"
 #include "daemon/status_line.h"
 
+#include <ctype.h>
+
 int login_unexpected(struct slice line, const char *command, struct fault *f)
 {
 	char text[200];
@@ -97,22 +99,33 @@ int login_nothing_to_use(struct login *l, struct fault *f)
 		l->terms.channel == CHANNEL_CLEAR ? " without TLS" : "");
 }
 
-void login_mask_secret(const struct login *l, struct fault *f)
+/* What is masked may be in other letters: some servers turn commands into capitals. */
+static void mask(const char *secret, char *text)
 {
 	enum { SHORTEST = 4, /* a shorter one would be found in any text */ ENOUGH = 16 };
-	char secret[FAULT_TEXT_MAX];
+	size_t len = strlen(secret), least = len < ENOUGH ? len : ENOUGH;
 
-	if (!l->secret || l->secret->len < SHORTEST)
+	if (len < SHORTEST)
 		return;
-	(void)escape_text(slice_of(l->secret->text, l->secret->len), secret, sizeof secret);
-	size_t least = strlen(secret) < ENOUGH ? strlen(secret) : ENOUGH;
-	for (char *at = f->text; *at; at++) {
+	for (char *at = text; *at; at++) {
 		size_t same = 0;
 
-		while (secret[same] && at[same] == secret[same])
+		while (secret[same] &&
+			tolower((unsigned char)at[same]) == tolower((unsigned char)secret[same]))
 			same++;
 		if (same >= least)
 			memset(at, '*', same);
 	}
-	explicit_bzero(secret, sizeof secret);
+}
+
+void login_mask_secret(const struct login *l, struct fault *f)
+{
+	char secret[FAULT_TEXT_MAX];
+
+	if (l->secret) {
+		(void)escape_text(slice_of(l->secret->text, l->secret->len), secret, sizeof secret);
+		mask(secret, f->text);
+		explicit_bzero(secret, sizeof secret);
+	}
+	mask(l->sent, f->text);
 }

@@ -551,6 +551,46 @@ static void expect_no_login(char *name, char *secret, size_t len, const char *pa
 	assert_non_null(strstr(t.fault.text, part));
 }
 
+static void the_password_is_masked_in_what_the_server_says(void **state)
+{
+	static const char *const answers[] = {
+		"-ERR unknown command \"PASS geheim\"",
+		"-ERR [SYS/TEMP] PASS geheim",
+		"-ERR UNKNOWN COMMAND PASS GEHEIM",
+		"PASS geheim",
+	};
+	struct talk t;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof answers / sizeof *answers; i++) {
+		begin(&t, TLS_IMPLICIT, NULL);
+		connect_with(&t, "+OK", "USER\nRESP-CODES");
+		hear(&t, "USER anna");
+		say(&t, "+OK");
+		hear(&t, "PASS geheim");
+		say(&t, answers[i]);
+		assert_int_equal(login_step(t.login, &t.fault), -1);
+		assert_non_null(strstr(t.fault.text, "PASS ******"));
+		end(&t);
+	}
+}
+
+static void the_base64_that_carries_the_password_is_masked_too(void **state)
+{
+	struct talk t;
+
+	(void)state;
+	begin(&t, TLS_IMPLICIT, NULL);
+	connect_with(&t, "+OK", "SASL PLAIN");
+	hear(&t, "AUTH PLAIN");
+	say(&t, "+ ");
+	hear(&t, "AGFubmEAZ2VoZWlt");
+	say(&t, "-ERR unknown command AGFubmEAZ2VoZWlt");
+	assert_int_equal(login_step(t.login, &t.fault), -1);
+	assert_non_null(strstr(t.fault.text, "unknown command ****************\""));
+	end(&t);
+}
+
 static void line_breaks_in_user_or_password_never_reach_the_server(void **state)
 {
 	char bad_user[] = "anna\r\nDELE 1", cr[] = "ge\rheim", lf[] = "ge\nheim",
@@ -847,6 +887,8 @@ int main(void)
 		TEST(a_forced_mechanism_has_no_substitute),
 		TEST(external_names_the_user_and_needs_no_secret),
 		TEST(a_token_account_never_sends_its_token_as_a_password),
+		TEST(the_password_is_masked_in_what_the_server_says),
+		TEST(the_base64_that_carries_the_password_is_masked_too),
 		TEST(line_breaks_in_user_or_password_never_reach_the_server),
 		TEST(control_characters_cannot_forge_fields_of_a_token_message),
 		TEST(bytes_that_nobody_asked_for_end_the_login),
