@@ -79,84 +79,155 @@ static int one_number(struct store *s, enum catalog_statement which, const char 
 	return r < 0 ? -1 : 0;
 }
 
-static int register_maildrop(struct store *s, uint64_t number, const char *name, const char *server,
-	const char *user, struct fault *f)
+/* Adds its line to the group. */
+static int add_line(
+	struct batch *g, uint64_t number, const struct maildrop_request *q, struct fault *f)
 {
-	struct batch g CLEANUP(batch_deinit);
-	struct item *i CLEANUP(item_freep) = NULL;
+	struct item *i CLEANUP(item_freep) = item_new(ITEM_ACCOUNT, number, f);
 
-	batch_init(&g);
-	i = item_new(ITEM_ACCOUNT, number, f);
 	if (!i)
 		return -1;
 	i->name = i->server = i->user = buffer_make(LIMIT_LEDGER_LINE);
-	if (buffer_append_text(&i->name, name, f) < 0 ||
-		buffer_append_text(&i->server, server, f) < 0 ||
-		buffer_append_text(&i->user, user, f) < 0)
+	if (buffer_append_text(&i->name, q->name, f) < 0 ||
+		buffer_append_text(&i->server, q->server, f) < 0 ||
+		buffer_append_text(&i->user, q->user, f) < 0)
 		return -1;
-	batch_add(&g, TAKE(i));
-	return store_commit(s, &g, f);
-}
-
-/* Finds it, or makes it the next number's. */
-static int find_or_register(struct store *s, const char *name, const char *server, const char *user,
-	struct maildrop *ret, struct fault *f)
-{
-	struct maildrop m CLEANUP(maildrop_deinit) = {0};
-	uint64_t number, namesake;
-
-	/* The highest number must be the ledger's, or two maildrops get one, and the UIDLs of one
-	 * are taken for those of the other: a process that died after it wrote its line has left
-	 * the catalog behind. */
-	if (store_catch_up(s, f) < 0)
-		return -1;
-	int r = find_maildrop(s, server, user, &m, f);
-	if (r == 0 && strcmp(m.name, name) == 0) { /* somebody else was faster */
-		*ret = m;
-		m = (struct maildrop){0};
-		return MAILDROP_KNOWN;
-	}
-	if (r < 0 || one_number(s, SQL_NAME_IN_USE, name, &namesake, f) < 0 ||
-		one_number(s, SQL_LAST_MAILDROP, NULL, &number, f) < 0)
-		return -1;
-	int outcome = r == 0 ? MAILDROP_RENAMED : namesake > 0 ? MAILDROP_REPLACED : MAILDROP_NEW;
-	number = r == 0 ? m.number : number + 1;
-	if (register_maildrop(s, number, name, server, user, f) < 0)
-		return -1;
-	if (find_maildrop(s, server, user, ret, f) != 0)
-		return fault_set(f, FAULT_DAMAGE, SCOPE_ARCHIVE, 0,
-			"catalog.db lost a maildrop; run `popkeep rebuild`");
-	return outcome;
+	batch_add(g, TAKE(i));
+	return 0;
 }
 
 /* Whether it is there under this name: the usual case, without a turn. */
-static int find_as_is(struct store *s, const char *name, const char *server, const char *user,
-	struct maildrop *ret, struct fault *f)
+static int find_as_is(struct store *s, struct maildrop_request *q, struct fault *f)
 {
 	struct maildrop m CLEANUP(maildrop_deinit) = {0};
-	int r = find_maildrop(s, server, user, &m, f);
+	int r = find_maildrop(s, q->server, q->user, &m, f);
 
-	if (r != 0 || strcmp(m.name, name) != 0)
+	if (r != 0 || strcmp(m.name, q->name) != 0)
 		return r < 0 ? -1 : CATALOG_NONE;
-	*ret = m;
+	q->maildrop = m;
+	q->outcome = MAILDROP_KNOWN;
 	m = (struct maildrop){0};
 	return 0;
+}
+
+enum { UNSETTLED = -1, WRITTEN = -2 }; /* outcomes on the way */
+
+/* One that is not there under its name: what it is, and a line for it. *last is the highest number
+ * that was given out. */
+static int plan_line(struct store *s, struct maildrop_request *q, uint64_t *last, struct batch *g,
+	int *ret_outcome, struct fault *f)
+{
+	struct maildrop m CLEANUP(maildrop_deinit) = {0};
+	uint64_t namesake;
+	int r = find_maildrop(s, q->server, q->user, &m, f);
+
+	if (r < 0 || one_number(s, SQL_NAME_IN_USE, q->name, &namesake, f) < 0)
+		return -1;
+	*ret_outcome = r == 0 ? MAILDROP_RENAMED : namesake > 0 ? MAILDROP_REPLACED : MAILDROP_NEW;
+	return add_line(g, r == 0 ? m.number : ++*last, q, f);
+}
+
+/* Two of one group that mean one maildrop, or have one name: the later one waits for the earlier.
+ */
+static bool must_wait(const struct maildrop_request *all, size_t i)
+{
+	for (size_t j = 0; j < i; j++) {
+		if (all[j].outcome < 0 && (strcmp(all[j].name, all[i].name) == 0 ||
+						  (strcmp(all[j].server, all[i].server) == 0 &&
+							  strcmp(all[j].user, all[i].user) == 0)))
+			return true;
+	}
+	return false;
+}
+
+/* One group of lines for those that are not settled yet. Under TURN_REGISTER: two processes must
+ * not give one number to two maildrops. The highest number must be the ledger's, or two maildrops
+ * get one, and the UIDLs of one are taken for those of the other: a process that died after it
+ * wrote its line has left the catalog behind. */
+static int register_group(
+	struct store *s, struct maildrop_request *all, size_t n, size_t *ret_left, struct fault *f)
+{
+	struct batch g CLEANUP(batch_deinit);
+	int *outcome CLEANUP(freep) = calloc(n, sizeof *outcome);
+	uint64_t last;
+
+	batch_init(&g);
+	if (!outcome)
+		return fault_memory(f);
+	if (store_catch_up(s, f) < 0 || one_number(s, SQL_LAST_MAILDROP, NULL, &last, f) < 0)
+		return -1;
+	for (size_t i = 0; i < n; i++) {
+		if (all[i].outcome != UNSETTLED || must_wait(all, i))
+			continue;
+		int r = find_as_is(s, &all[i], f); /* somebody else was faster */
+		if (r < 0 || (r > 0 && plan_line(s, &all[i], &last, &g, &outcome[i], f) < 0))
+			return -1;
+		if (r > 0)
+			all[i].outcome = WRITTEN;
+	}
+	if (g.items > 0 && store_commit(s, &g, f) < 0)
+		return -1;
+	*ret_left = 0;
+	for (size_t i = 0; i < n; i++) {
+		*ret_left += all[i].outcome == UNSETTLED;
+		if (all[i].outcome != WRITTEN)
+			continue;
+		if (find_as_is(s, &all[i], f) != 0)
+			return fault_set(f, FAULT_DAMAGE, SCOPE_ARCHIVE, 0,
+				"catalog.db lost a maildrop; run `popkeep rebuild`");
+		all[i].outcome = outcome[i];
+	}
+	return 0;
+}
+
+static int find_or_register(
+	struct store *s, struct maildrop_request *all, size_t n, struct fault *f)
+{
+	size_t left = 0;
+
+	if (store_open_catalog(s, f) < 0)
+		return -1;
+	for (size_t i = 0; i < n; i++) {
+		int r = find_as_is(s, &all[i], f);
+
+		if (r < 0)
+			return -1;
+		left += r > 0;
+	}
+	if (left == 0)
+		return 0;
+	if (turn_wait(s->lock_fd, TURN_REGISTER, LIMIT_LOCK_MS, f) < 0)
+		return -1;
+	int r = 0;
+	while (left > 0 && r == 0)
+		r = register_group(s, all, n, &left, f);
+	turn_release(s->lock_fd, TURN_REGISTER);
+	return r;
+}
+
+int store_register_maildrops(
+	struct store *s, struct maildrop_request *all, size_t n, struct fault *f)
+{
+	for (size_t i = 0; i < n; i++) {
+		all[i].outcome = UNSETTLED;
+		all[i].maildrop = (struct maildrop){0};
+	}
+	if (find_or_register(s, all, n, f) == 0)
+		return 0;
+	for (size_t i = 0; i < n; i++)
+		maildrop_deinit(&all[i].maildrop);
+	return -1;
 }
 
 int store_maildrop(struct store *s, const char *name, const char *server, const char *user,
 	struct maildrop *ret, struct fault *f)
 {
-	if (store_open_catalog(s, f) < 0)
+	struct maildrop_request one = {.name = name, .server = server, .user = user};
+
+	if (store_register_maildrops(s, &one, 1, f) < 0)
 		return -1;
-	int r = find_as_is(s, name, server, user, ret, f);
-	if (r != CATALOG_NONE)
-		return r < 0 ? -1 : MAILDROP_KNOWN;
-	/* Two processes must not give one number to two maildrops. */
-	if (turn_wait(s->lock_fd, TURN_REGISTER, LIMIT_LOCK_MS, f) < 0)
-		return -1;
-	int outcome = find_or_register(s, name, server, user, ret, f);
-	turn_release(s->lock_fd, TURN_REGISTER);
-	return outcome;
+	*ret = one.maildrop;
+	return one.outcome;
 }
 
 int store_maildrops(struct store *s, struct maildrop **ret, size_t *ret_n, struct fault *f)

@@ -35,6 +35,16 @@ enum { MAILDROP_KNOWN = 0, MAILDROP_NEW = 1, MAILDROP_RENAMED = 2, MAILDROP_REPL
 int store_maildrop(struct store *s, const char *name, const char *server, const char *user,
 	struct maildrop *ret, struct fault *f) MUST_CHECK;
 
+/* The same for several at once, in one group of the ledger. name, server and user are borrowed;
+ * outcome and maildrop are set, maildrop is the caller's then. On failure none is. */
+struct maildrop_request {
+	const char *name, *server, *user;
+	int outcome;
+	struct maildrop maildrop;
+};
+int store_register_maildrops(
+	struct store *s, struct maildrop_request *all, size_t n, struct fault *f) MUST_CHECK;
+
 /* All maildrops by number. *ret is an array of *ret_n, to be freed with maildrops_free(). */
 int store_maildrops(
 	struct store *s, struct maildrop **ret, size_t *ret_n, struct fault *f) MUST_CHECK;

@@ -129,14 +129,27 @@ void intake_release_maildrop(struct intake *i, uint64_t number)
 	maildrop_unlock(i->store, number);
 }
 
-/* In the thread. */
-static void answer(struct intake *i, struct question *q)
-{
-	struct maildrop_answer *a = &q->answer;
+enum { QUESTIONS_MAX = 64 }; /* answered together, by one commit */
 
-	a->outcome = store_maildrop(i->store, q->name, q->server, q->user, &a->maildrop, &a->fault);
-	if (a->outcome >= 0 && maildrop_lock(i->store, a->maildrop.number, &a->fault) < 0)
-		a->outcome = -1;
+/* In the thread. */
+static void answer(struct intake *i, struct question **all, size_t n)
+{
+	struct maildrop_request request[QUESTIONS_MAX];
+	struct fault f = {0};
+
+	for (size_t k = 0; k < n; k++)
+		request[k] = (struct maildrop_request){
+			.name = all[k]->name, .server = all[k]->server, .user = all[k]->user};
+	int r = store_register_maildrops(i->store, request, n, &f);
+	for (size_t k = 0; k < n; k++) {
+		struct maildrop_answer *a = &all[k]->answer;
+
+		a->maildrop = request[k].maildrop;
+		a->outcome = r < 0 ? -1 : request[k].outcome;
+		a->fault = f;
+		if (r == 0 && maildrop_lock(i->store, a->maildrop.number, &a->fault) < 0)
+			a->outcome = -1;
+	}
 }
 
 /* ---- The thread ------------------------------------------------------------------------------ */
@@ -222,14 +235,18 @@ static void commit(struct intake *i)
 
 static void work(struct intake *i)
 {
-	struct question *q = questions_take(&i->asked);
+	struct question *asked[QUESTIONS_MAX];
+	size_t n = 0;
 
-	if (q) {
+	while (n < QUESTIONS_MAX && (asked[n] = questions_take(&i->asked)))
+		n++;
+	if (n > 0) {
 		unlock(i);
-		answer(i, q);
+		answer(i, asked, n);
 		lock(i);
 		collect_notices(i);
-		questions_add(&i->answered, q);
+		for (size_t k = 0; k < n; k++)
+			questions_add(&i->answered, asked[k]);
 	} else if (i->queue.items > 0) {
 		commit(i);
 	}

@@ -98,6 +98,58 @@ static void a_number_that_stands_in_the_ledger_alone_is_not_given_again(void **s
 	assert_int_equal(mine, first + 2);
 }
 
+static uint64_t ledger_lines(struct world *w)
+{
+	struct ledger_at at;
+
+	assert_int_equal(catalog_get_state(w->store->catalog, store_id(w->store), &at, &w->f), 0);
+	return at.tree.size;
+}
+
+static void many_are_registered_in_one_group(void **state)
+{
+	struct world *w = *state;
+	struct maildrop_request all[] = {
+		{.name = "anna", .server = "h", .user = "anna"},
+		{.name = "bert", .server = "h", .user = "bert"},
+		{.name = "zoe", .server = "h", .user = "zoe"},
+	};
+	uint64_t first, before;
+
+	assert_int_equal(take(w, "bert", "h", "bert", &first), MAILDROP_NEW);
+	before = ledger_lines(w);
+	assert_int_equal(store_register_maildrops(w->store, all, 3, &w->f), 0);
+	assert_int_equal(all[0].outcome, MAILDROP_NEW);
+	assert_int_equal(all[1].outcome, MAILDROP_KNOWN);
+	assert_int_equal(all[2].outcome, MAILDROP_NEW);
+	assert_int_equal(all[1].maildrop.number, first);
+	assert_int_equal(all[0].maildrop.number, first + 1);
+	assert_int_equal(all[2].maildrop.number, first + 2);
+	assert_int_equal(ledger_lines(w) - before, 3); /* two, and the commit */
+	for (size_t i = 0; i < 3; i++)
+		maildrop_deinit(&all[i].maildrop);
+}
+
+static void one_maildrop_asked_for_twice_has_one_number(void **state)
+{
+	struct world *w = *state;
+	struct maildrop_request all[] = {
+		{.name = "anna", .server = "h", .user = "anna"},
+		{.name = "other", .server = "h", .user = "anna"},
+		{.name = "anna", .server = "h2", .user = "anna"},
+		{.name = "anna", .server = "h", .user = "anna"},
+	};
+
+	assert_int_equal(store_register_maildrops(w->store, all, 4, &w->f), 0);
+	assert_int_equal(all[0].outcome, MAILDROP_NEW);
+	assert_int_equal(all[1].outcome, MAILDROP_RENAMED);
+	assert_int_equal(all[1].maildrop.number, all[0].maildrop.number);
+	assert_int_not_equal(all[2].maildrop.number, all[0].maildrop.number);
+	assert_int_equal(all[3].maildrop.number, all[0].maildrop.number);
+	for (size_t i = 0; i < 4; i++)
+		maildrop_deinit(&all[i].maildrop);
+}
+
 #define WORLD_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -105,6 +157,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		WORLD_TEST(a_maildrop_keeps_its_number_under_a_new_name),
 		WORLD_TEST(another_server_or_user_under_the_name_is_another_maildrop),
+		WORLD_TEST(many_are_registered_in_one_group),
+		WORLD_TEST(one_maildrop_asked_for_twice_has_one_number),
 		WORLD_TEST(a_number_that_stands_in_the_ledger_alone_is_not_given_again),
 	};
 
