@@ -168,6 +168,20 @@ static int keep(struct commit *c, struct item *i, struct event *e, struct fault 
 	return add_event(c, e, &at, f);
 }
 
+/* Nothing is written of it, so only what the ledger does not tell may change: UIDLs do not stay
+ * pending. A refusal stays: it is that of another message under the same UIDL. */
+static int settle_known(struct commit *c, const struct event *e, struct fault *f)
+{
+	struct catalog *catalog = c->s->catalog;
+	struct unkept row;
+
+	if (catalog_get_unkept(catalog, e->maildrop, e->uidl, &row, f) < 0)
+		return -1;
+	if (row.state == UNKEPT_REFUSED)
+		return 0;
+	return catalog_settle(catalog, e->maildrop, e->uidl, f) < 0 ? -1 : 0;
+}
+
 static int commit_message(struct commit *c, struct item *i, struct fault *f)
 {
 	struct event e = {.kind = EVENT_SEE,
@@ -192,7 +206,7 @@ static int commit_message(struct commit *c, struct item *i, struct fault *f)
 	i->outcome = r == CATALOG_NEW_UIDL ? OUTCOME_SEEN : OUTCOME_KNOWN;
 	if (r != 0)
 		return add_event(c, &e, NULL, f);
-	return catalog_settle(c->s->catalog, i->maildrop, e.uidl, f) < 0 ? -1 : 0;
+	return settle_known(c, &e, f);
 }
 
 static int commit_refusal(struct commit *c, struct item *i, struct fault *f)

@@ -95,6 +95,29 @@ def two_messages_of_one_uidl_are_not_fetched_again_and_again(folder):
 
 
 @case
+def a_refused_message_that_shares_its_uidl_is_not_fetched_at_every_poll(folder):
+    class Refusing(Session):
+        def retr(self, number, message):
+            if message.data == MAIL[0]:
+                self.err('damaged')
+            else:
+                super().retr(number, message)
+
+    with Server([Message(m, b'same') for m in MAIL[:2]], Refusing) as server:
+        keep = scripted_account(folder, server)
+        for _ in range(4):
+            line = keep.fetch_account('anna', code=None)
+            check_sums(line)
+        equal((line['archived'], line['refused']), (1, 1), 'archived and refused')
+        equal(retrs(server, 3), [], 'RETRs of the last poll')
+        before = popkeep.sums(keep.status('anna'))
+        for name in ('catalog.db', 'catalog.db-wal', 'catalog.db-shm'):
+            (keep.archive / name).unlink(missing_ok=True)
+        keep.run('rebuild')
+        equal(popkeep.sums(keep.status('anna')), before, 'sums after a rebuild')
+
+
+@case
 def two_messages_of_one_uidl_and_one_size_are_both_kept(folder):
     one, two = b'Subject: 1\r\n\r\nx\r\n', b'Subject: 2\r\n\r\nx\r\n'
     keep, server, line = fetch_all_of(folder, [Message(one, b'same'), Message(two, b'same')])
