@@ -60,19 +60,6 @@ static void drop_answer(struct process *p)
 	p->out_len = 0;
 }
 
-/* 1: sent, or there is nobody; 0: no room. */
-static int send_answer(struct process *p)
-{
-	ssize_t n = send(SOCKET, &p->out, p->out_len, MSG_NOSIGNAL | MSG_DONTWAIT);
-
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
-		return errno == EINTR;
-	if (n < 0)
-		p->is_mute = true;
-	drop_answer(p);
-	return 1;
-}
-
 static void end_jobs(struct process *p)
 {
 	for (size_t i = 0; i < LIMIT_RUNNER_COMMANDS; i++)
@@ -88,6 +75,20 @@ static void begin_end(struct process *p)
 	p->end_ms = monotonic_ms() + p->times->stop_ms;
 	drop_answer(p);
 	end_jobs(p);
+}
+
+/* 1: sent, or there is nobody; 0: no room. */
+static int send_answer(struct process *p)
+{
+	ssize_t n = send(SOCKET, &p->out, p->out_len, MSG_NOSIGNAL | MSG_DONTWAIT);
+
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return errno == EINTR;
+	/* Where an answer is lost the service would wait for it for ever. It ends with us. */
+	if (n < 0)
+		begin_end(p);
+	drop_answer(p);
+	return 1;
 }
 
 static struct job *free_job(struct process *p)

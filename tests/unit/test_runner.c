@@ -14,6 +14,20 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+ssize_t __real_send(int socket, const void *bytes, size_t len, int flags);
+ssize_t __wrap_send(int socket, const void *bytes, size_t len, int flags);
+
+/* Of this process when there is no room for what is sent; what it forked keeps it. */
+static int sends_left = -1; /* <0: none fails */
+
+ssize_t __wrap_send(int socket, const void *bytes, size_t len, int flags)
+{
+	if (sends_left == 0)
+		return (errno = ENOBUFS, -1);
+	sends_left -= sends_left > 0;
+	return __real_send(socket, bytes, len, flags);
+}
+
 /* Long enough for a busy machine; a test that waits this long has failed. */
 enum { PATIENCE_MS = 20000 };
 
@@ -746,11 +760,29 @@ static void the_runner_keeps_five_descriptors(void **state)
 
 #define IN_FOLDER(name) cmocka_unit_test_setup_teardown(name, enter_folder, leave_folder)
 
+static void one_that_cannot_answer_any_more_goes(void **state)
+{
+	struct runner_answer a;
+	struct fault f = {0};
+
+	(void)state;
+	put("password", "geheim\n");
+	sends_left = 1; /* that it has started */
+	struct runner *r = start(ACCOUNT("anna", "password-file", "password"), &patient);
+	sends_left = -1;
+	ask(r, "anna", 7);
+	assert_int_equal(next(r, &a, &f), -1);
+	assert_int_equal(f.code, FAULT_SYSTEM);
+	assert_non_null(strstr(f.text, "gone"));
+	assert_null(runner_stop(r));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		IN_FOLDER(a_command_and_a_file_give_their_secret),
 		IN_FOLDER(a_credential_is_read),
+		IN_FOLDER(one_that_cannot_answer_any_more_goes),
 		IN_FOLDER(the_longest_secret_passes),
 		IN_FOLDER(what_gives_no_secret_is_named_with_the_account),
 		IN_FOLDER(a_command_that_hangs_is_ended),
