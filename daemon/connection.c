@@ -178,6 +178,7 @@ int connection_new(
 	c->network = n;
 	n->connections[n->n_connections++] = c;
 	n->n_connecting++;
+	n->has_new = true;
 	*ret = TAKE(c);
 	return 0;
 }

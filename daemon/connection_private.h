@@ -11,6 +11,7 @@ struct network {
 	int wake; /* eventfd */
 	size_t n_connections;
 	size_t n_connecting; /* while 0, libcurl has nothing to do */
+	bool has_new;	     /* one that libcurl has not seen yet */
 	struct connection *connections[LIMIT_CONNECTIONS];
 	struct pollfd *polls; /* rebuilt for each wait */
 	struct curl_waitfd *waits;

@@ -209,8 +209,10 @@ int network_wait(
 {
 	if (make_room(n, 1 + n->n_connections + n_extra, f) < 0)
 		return -1;
-	if (drive(n))
+	/* What was there already was driven at the end of the wait before. */
+	if (n->has_new && drive(n))
 		timeout_ms = 0;
+	n->has_new = false;
 	timeout_ms = shortest(n, timeout_ms);
 	size_t count = gather(n, extra, n_extra);
 	if (n->n_connecting > 0 && timeout_ms != 0) {
