@@ -109,14 +109,28 @@ def sysusers_and_tmpfiles_make_the_user_and_its_folders(folder):
     run(sysusers, f'--root={root}', users)
     entries = [line.split(':') for line in (root / 'etc/passwd').read_text().splitlines()]
     user = {e[0]: e for e in entries}['popkeep']
-    equal(user[5], '/var/lib/popkeep', 'home')
+    equal(user[5], '/var/lib/popkeepd', 'home')
     tap.check(user[6].endswith('nologin'), f'shell {user[6]}')
     run(tmpfiles, '--create', f'--root={root}', folders)
     for path, owner, mode in (('var/lib/popkeep', int(user[2]), 0o700),
+                              ('var/lib/popkeepd', int(user[2]), 0o700),
                               ('run/popkeep', int(user[2]), 0o700),
                               ('etc/popkeep/accounts.d', 0, 0o755)):
         found = (root / path).stat()
         equal((found.st_uid, stat.S_IMODE(found.st_mode)), (owner, mode), path)
+
+
+@case
+def commands_have_a_home_to_write_in_that_is_not_the_archive(folder):
+    files = install(folder)
+    home = one(files, 'sysusers.d/popkeep.conf').read_text().split()[-1]
+    for name, archive in (('popkeepd.service', 'popkeep'), ('popkeepd@.service', 'popkeep-%i')):
+        lines = one(files, 'system/' + name).read_text().splitlines()
+        states = [line.split('=', 1)[1].split() for line in lines
+                  if line.startswith('StateDirectory=')]
+        equal([['/var/lib/' + state for state in states[0]]], [['/var/lib/' + archive, home]], name)
+        equal(len(states), 1, name)
+        tap.check('/var/lib/' + archive != home, name)
 
 
 @case
