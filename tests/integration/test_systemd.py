@@ -45,10 +45,10 @@ def runnable(files, unit, folder):
     lines = []
     for line in unit.read_text().splitlines():
         key, _, value = line.partition('=')
-        if key == 'ExecStart':
+        if key == 'ExecStart' or (key == 'ExecReload' and not value.startswith('/bin/sh ')):
             program, rest = value.split(' ', 1)
-            tap.check(program.endswith('/sbin/popkeepd'), f'ExecStart={value}')
-            line = f'ExecStart={daemon} {rest}'
+            tap.check(program.endswith('/sbin/popkeepd'), line)
+            line = f'{key}={daemon} {rest}'
         lines.append(line)
     copy = folder / unit.name
     copy.write_text('\n'.join(lines) + '\n')
@@ -94,6 +94,16 @@ def a_failed_write_a_damaged_archive_and_a_wrong_configuration_wait_for_a_person
         lines = one(files, name).read_text().splitlines()
         tap.check('RestartPreventExitStatus=2 4 74' in lines, name)
         tap.check('Type=notify' in lines, name)
+
+
+@case
+def a_reload_tells_the_service_and_then_whether_the_configuration_is_right(folder):
+    files = install(folder)
+    for name in ('system/popkeepd.service', 'system/popkeepd@.service', 'user/popkeepd.service'):
+        lines = one(files, name).read_text().splitlines()
+        start = [line.split('=', 1)[1] for line in lines if line.startswith('ExecStart=')]
+        reload = [line.split('=', 1)[1] for line in lines if line.startswith('ExecReload=')]
+        equal(reload, ['/bin/sh -c \'kill -HUP "$$MAINPID"\'', start[0] + ' --check'], name)
 
 
 @case
