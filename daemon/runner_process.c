@@ -361,6 +361,15 @@ static void run(struct process *p)
 	}
 }
 
+/* Before anybody can be answered. */
+static _Noreturn void give_up(const char *what)
+{
+	(void)dprintf(STDERR_FILENO,
+		"popkeepd: the process that gives out passwords cannot begin: %s: %s\n", what,
+		strerror(errno));
+	_exit(1);
+}
+
 _Noreturn void runner_process(int socket, pid_t parent, const char *config_path,
 	const char *archive, const struct runner_times *times)
 {
@@ -369,14 +378,14 @@ _Noreturn void runner_process(int socket, pid_t parent, const char *config_path,
 	process_harden();
 	(void)prctl(PR_SET_NAME, "popkeep-runner");
 	if (!p || set_descriptors(socket) < 0)
-		_exit(1);
+		give_up("memory, descriptors or /dev/null");
 	p->path = config_path;
 	p->archive = archive;
 	p->times = times;
 	runner_alerts_init(&p->alerts, times->alert_ms);
 	p->signals = set_signals(parent);
 	if (p->signals < 0)
-		_exit(1);
+		give_up("signals");
 	clean_environment();
 	run(p);
 	end_jobs(p);
