@@ -4,19 +4,22 @@ JOBS ?= $(shell nproc)
 PYTHON := /usr/bin/python3
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build run test install bench check-format tidy clean
+.PHONY: help deps deps-build build run test install bench check-format tidy clean
 
 help:
 	@echo 'make run      install what is missing, build, run the service (POPKEEP_CONFIG=file, or a demonstration)'
 	@echo 'make test     install what is missing, build with sanitizers, run every test'
 	@echo 'make build    release build in build/'
-	@echo 'make deps     install the missing Debian packages'
+	@echo 'make deps     install the missing Debian packages; make deps-build: only those that a build needs'
 	@echo 'make install  into PREFIX=$(PREFIX), below DESTDIR'
 	@echo 'make bench    measure'
 	@echo 'make check-format, make tidy, make clean'
 
 deps:
 	@sh tests/deps.sh build test interop
+
+deps-build:
+	@sh tests/deps.sh build
 
 build:
 	@sh tests/configure.sh build --buildtype=release --prefix=$(PREFIX)
@@ -28,8 +31,10 @@ run: deps build
 test: deps
 	@bash tests/run.sh
 
+# With sudo, what was written into build/ goes back to whose it was: the next build is not root's.
 install: build
 	@meson install -C build --no-rebuild --quiet
+	@[ "$$(id -u)" != 0 ] || chown -R --reference=Makefile build
 
 bench: deps build
 	@meson test -C build --benchmark --verbose --num-processes 1

@@ -8,7 +8,7 @@ cd "$(dirname "$0")/.."
 exec </dev/null
 
 folder=build-test
-options=(-Db_sanitize=address,undefined -Dbuildtype=debug -Doptimization=1 -Db_lundef=false)
+options=(-Dtests=enabled -Db_sanitize=address,undefined -Dbuildtype=debug -Doptimization=1 -Db_lundef=false)
 if [ "${POPKEEP_WERROR:-0}" = 1 ]; then
     options+=(-Dwerror=true)
 else
