@@ -587,7 +587,6 @@ class Manifold(scripted.Server):
         self.noted = collections.Counter()
         self.count_lock = threading.Lock()
         self.sessions_n = 0
-        self.slots = threading.Semaphore(200)
 
     def count_session(self):
         with self.count_lock:

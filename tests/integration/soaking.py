@@ -36,11 +36,7 @@ class Bounded(service.Service):
     """Its log would fill the memory."""
     def read(self, process):
         self.lines = collections.deque(maxlen=400)
-        self.said = collections.Counter()
-        for line in process.stderr:
-            text = line.decode('utf-8', 'backslashreplace').rstrip('\n')
-            self.said[text.split(':')[0] if text.startswith('popkeepd:') else ''] += 1
-            self.lines.append(text)
+        super().read(process)
 
 
 class Config(popkeep.Popkeep):
