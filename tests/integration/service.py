@@ -34,8 +34,9 @@ def preload(library):
 
 
 class Service:
-    def __init__(self, keep, *arguments, ready=True, notify=None, environment=None):
-        self.keep, self.arguments, self.ready = keep, arguments, ready
+    def __init__(self, keep, *arguments, ready=True, notify=None, environment=None, before=()):
+        """before: a command that is given ours, as strace is."""
+        self.keep, self.arguments, self.ready, self.before = keep, arguments, ready, before
         self.lines = []
         self.environment = environment or {}
         self.notify = notify
@@ -55,7 +56,7 @@ class Service:
             env['NOTIFY_SOCKET'] = str(self.notify.path)
         self.lines = []
         self.process = subprocess.Popen(
-            [BINARY, '-c', str(self.keep.config), *self.arguments], env=env,
+            [*self.before, BINARY, '-c', str(self.keep.config), *self.arguments], env=env,
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         self.reader = threading.Thread(target=self.read, args=(self.process,), daemon=True)
         self.reader.start()

@@ -381,6 +381,61 @@ def a_password_command_that_hangs_holds_up_nobody_else(folder):
 
 
 @case
+def a_write_that_fails_ends_it_with_74_and_an_alert(folder):
+    mail = mailgen.mailbox('failing', 40, size=5000)
+    told = folder / 'told'
+    with Server(mail) as server:
+        keep = scripted_account(folder, server, interval='1d')
+        keep.globals['alert-command'] = f'echo "$POPKEEP_EVENT" >> {told}'
+        keep.init()
+        inject = ('strace', '-f', '-qq', '-o', str(folder / 'strace'), '-e', 'trace=fdatasync',
+                  '-e', 'inject=fdatasync:error=EIO:when=4')
+        service = Service(keep, before=inject)
+        service.start()
+        equal(service.wait(60), popkeep.WRITE, f'exit status; the log is\n{service.log}\n')
+        check('fdatasync' in (folder / 'strace').read_text(), 'a sync was failed')
+        equal(told.read_text(), 'write-failed\n', 'alerts')
+        # Whoever starts it again goes on in new files, and nothing is lost.
+        with Service(keep):
+            wait_until(lambda: kept(keep) == len(mail), 60, 'all kept')
+        check_kept(keep, mail)
+
+
+@case
+def ten_thousand_accounts_are_served(folder):
+    keep = Popkeep(folder)
+    text = [f'archive = "{keep.archive}"', f'runtime-dir = "{folder}/run"', 'min-free = "1M"',
+            'interval = "1d"', 'timeout = "10s"']
+    (folder / 'run').mkdir()
+    (folder / 'password').write_text('secret\n')
+    (folder / 'password').chmod(0o600)
+    keep.globals['runtime-dir'] = folder / 'run'
+    with Server(MAIL[:2]) as server:
+        # One that is there, the others at a port where nobody listens.
+        for n in range(10000):
+            port = server.port if n == 9999 else 1
+            text.append(f'account "a{n:04d}" {{ server = "pop3://127.0.0.1:{port}" tls = "none" '
+                        f'user = "u{n}" password-file = "{folder}/password" }}')
+        keep.write_config = lambda *unused: None
+        keep.config.write_text('\n'.join(text) + '\n')
+        keep.config.chmod(0o600)
+        with Service(keep) as service:
+            equal(keep.fetch_account('a9999', timeout=300)['listed'], 2, 'listed')
+            summary = keep.json('status', code=popkeep.PARTLY, timeout=300).summary
+            equal((summary['accounts'], summary['service']), (10000, True), 'accounts of status')
+            service.reload()
+            service.wait_for('configuration read again: 10000 accounts', 60)
+            check(int(service.proc_status()['VmRSS'].split()[0]) < 500_000, 'bounded memory')
+            begin = time.monotonic()
+            equal(service.stop(), 0, 'exit status')
+            check(time.monotonic() - begin < 20, 'it ends soon')
+        keep.config.write_text('\n'.join([*text, text[-1].replace('a9999', 'more')]) + '\n')
+        service = Service(keep, ready=False).start()
+        equal(service.wait(), popkeep.USAGE, 'exit status with one more')
+        check('10000' in service.log, service.log)
+
+
+@case
 def a_full_disk_stops_polling_and_it_goes_on_by_itself(folder):
     if os.getuid() != 0:
         return
