@@ -93,13 +93,24 @@ int service_begin_due(struct service *s, struct fault *f)
 
 /* ---- Secrets --------------------------------------------------------------------------------- */
 
+/* The runner's answer names the account, and so does whoever tells it: the log, the status. */
+static void refuse(struct service *s, struct job *job, struct fault *f)
+{
+	char prefix[LIMIT_ACCOUNT_NAME + 16];
+	int len = snprintf(prefix, sizeof prefix, "account %s: ", job->name);
+
+	if (len > 0 && strncmp(f->text, prefix, (size_t)len) == 0)
+		memmove(f->text, f->text + len, strlen(f->text + len) + 1);
+	poller_refuse(s->poller, job->poll, f);
+}
+
 static void ask_secret(struct service *s, struct job *job)
 {
 	struct fault f;
 
 	job->tag = ++s->tags;
 	if (runner_ask(s->options.runner, job->name, job->tag, &f) < 0) {
-		poller_refuse(s->poller, job->poll, &f);
+		refuse(s, job, &f);
 		return;
 	}
 	TAILQ_INSERT_TAIL(&s->asked, job, asked);
@@ -128,7 +139,7 @@ void service_take_secret(struct service *s, struct runner_answer *answer)
 	}
 	await_no_secret(s, job);
 	if (answer->fault.code != FAULT_NONE)
-		poller_refuse(s->poller, job->poll, &answer->fault);
+		refuse(s, job, &answer->fault);
 	else
 		poller_give(s->poller, job->poll, answer->secret);
 }

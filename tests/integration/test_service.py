@@ -368,6 +368,18 @@ def what_the_server_says_decides_when_it_is_polled_next(folder):
 
 
 @case
+def an_account_without_its_password_is_named_once(folder):
+    with Server(MAIL[:3]) as server:
+        keep = scripted_account(folder, server, interval='1d', password_command='exit 3')
+        with Service(keep) as service:
+            service.wait_for('account anna: needs attention: password-command: the command ended')
+            told = keep.run('status', code=popkeep.PARTLY).out.decode()
+            check('    password-command: the command ended' in told, told)
+            told = keep.run('fetch', 'anna', code=popkeep.USAGE).err
+            check(' account anna: password-command: the command ended' in told, told)
+
+
+@case
 def a_password_command_that_hangs_holds_up_nobody_else(folder):
     with Server(MAIL[:3]) as server, Server(MAIL[3:6]) as other:
         keep = scripted_account(folder, server, interval='1d', password_command='sleep 1000')
