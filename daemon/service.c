@@ -190,8 +190,9 @@ int service_run(const struct service_options *options, struct config *config, st
 	if (r == 0) {
 		s.watchdog_ms = notify_watchdog_ms();
 		notify_ready();
-		log_line(LOG_LEVEL_INFO, NULL, "ready: %zu accounts, archive %s, sandbox: %s",
-			s.jobs_n, options->archive_folder, options->sandbox->text);
+		log_line(LOG_LEVEL_INFO, NULL, "ready: %zu account%s, archive %s, sandbox: %s",
+			s.jobs_n, s.jobs_n == 1 ? "" : "s", options->archive_folder,
+			options->sandbox->text);
 		r = work(&s, f);
 	}
 	if (r < 0)

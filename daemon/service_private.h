@@ -85,8 +85,8 @@ struct service {
 	uint64_t fetched_messages, fetched_bytes, polls[HINDRANCE_STOPPED + 1];
 	int64_t metrics_at, watchdog_at, told_at, tick_at; /* next */
 	int64_t watchdog_ms;
-	char told[128];	 /* to the service manager */
-	uint64_t ticket; /* of the last health that was put */
+	char told[FAULT_TEXT_MAX + 256]; /* to the service manager */
+	uint64_t ticket;		 /* of the last health that was put */
 	struct ending endings[LIMIT_CONTROL_CLIENTS];
 	bool changed; /* something the metrics show, since they were written */
 };

@@ -224,9 +224,11 @@ static void tell_manager(struct service *s)
 		(void)snprintf(text, sizeof text, "disk full, nothing is polled");
 	else
 		(void)snprintf(text, sizeof text,
-			"%zu accounts, %" PRIu32 " polled just now; %" PRIu64 " failing, %" PRIu64
-			" need attention",
-			s->jobs_n, poller_active(s->poller), c.failing, c.attention);
+			"%zu account%s, %" PRIu32 " polled just now; %" PRIu64 " failing, %" PRIu64
+			" in need of attention%s%s",
+			s->jobs_n, s->jobs_n == 1 ? "" : "s", poller_active(s->poller), c.failing,
+			c.attention, s->config_error[0] ? "; the configuration is broken: " : "",
+			s->config_error);
 	if (strcmp(text, s->told) == 0)
 		return;
 	memcpy(s->told, text, sizeof text);

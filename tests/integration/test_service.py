@@ -611,9 +611,13 @@ def the_service_manager_is_told(folder):
                      environment={'WATCHDOG_USEC': '2000000'}) as service:
             notify.wait_for('READY=1')
             notify.wait_for('WATCHDOG=1')
+            notify.wait_for('STATUS=1 account, ')
             service.reload()
             notify.wait_for('RELOADING=1')
             service.wait_for('configuration read again')
+            keep.write_config('intervall = "5m"\n')
+            service.reload()
+            notify.wait_for('0 in need of attention; the configuration is broken: ')
             service.process.send_signal(signal.SIGTERM)
             notify.wait_for('STOPPING=1')
 
