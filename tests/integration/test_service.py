@@ -583,12 +583,12 @@ def no_password_is_seen_anywhere(folder):
         secret.chmod(0o600)
         keep = Popkeep(folder)
         keep.account('anna', server.port, interval='1d',
-                     password_command=f'cat {secret}; cat /proc/*/cmdline > {seen} 2>/dev/null')
+                     password_command=f'cat {secret}; cat /proc/*/cmdline > {seen} 2>/dev/null; true')
         keep.account('bert', echo.port, interval='1d', password=password)
         keep.globals |= {'metrics-file': folder / 'metrics', 'alert-command': 'env >> ' + str(seen)}
         with Service(keep, '-v') as service:
             service.wait_for('account anna: 3 new', 60)
-            service.wait_for('account bert', 60)
+            service.wait_for('is wrong', 60)
             said = service.log + str(keep.run('status', '--all', code=None)) \
                 + str(service.ask(request='status', all=True))
             for process in {service.process.pid, *children(service.process.pid)}:
