@@ -1,5 +1,6 @@
 #include "archive/fault.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -34,6 +35,16 @@ void fault_record(struct fault *f, enum fault_code code, enum fault_scope scope,
 	va_end(args);
 }
 
+/* What could not be looked at for want of descriptors or memory is not damaged. */
+static enum fault_code code_for(enum fault_code code, int error)
+{
+	if (code != FAULT_DAMAGE)
+		return code;
+	return error == ENOMEM			    ? FAULT_MEMORY
+	       : error == EMFILE || error == ENFILE ? FAULT_SYSTEM
+						    : code;
+}
+
 void fault_record_errno(struct fault *f, enum fault_code code, enum fault_scope scope, int error,
 	const char *format, ...)
 {
@@ -41,7 +52,7 @@ void fault_record_errno(struct fault *f, enum fault_code code, enum fault_scope 
 	va_list args;
 
 	va_start(args, format);
-	record(f, code, scope, error, format, args);
+	record(f, code_for(code, error), scope, error, format, args);
 	va_end(args);
 	size_t used = strlen(f->text);
 	(void)snprintf(f->text + used, sizeof f->text - used, ": %s",

@@ -48,7 +48,8 @@ void fault_record_errno(struct fault *f, enum fault_code code, enum fault_scope 
 /* Sets *f and yields -1. A macro, so that the compiler sees the -1. */
 #define fault_set(f, code, scope, error, ...)                                                      \
 	(fault_record((f), (code), (scope), (error), __VA_ARGS__), -1)
-/* The same with ": strerror(error)" after the text. */
+/* The same with ": strerror(error)" after the text. FAULT_DAMAGE becomes FAULT_SYSTEM or
+ * FAULT_MEMORY where error says that descriptors or memory ran out. */
 #define fault_errno(f, code, scope, error, ...)                                                    \
 	(fault_record_errno((f), (code), (scope), (error), __VA_ARGS__), -1)
 #define fault_memory(f) (fault_record((f), FAULT_MEMORY, SCOPE_SESSION, 0, "out of memory"), -1)

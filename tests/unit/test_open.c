@@ -3,6 +3,8 @@
 #include "tests/unit/check.h"
 #include "tests/unit/folder.h"
 
+#include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -118,6 +120,29 @@ static void an_archive_that_cannot_be_written_can_be_read(void **state)
 		assert_int_equal(chmod(folder, 0700), 0);
 }
 
+static void without_descriptors_nothing_is_taken_for_damage(void **state)
+{
+	int lowest = fcntl(0, F_DUPFD, 0), r = -1;
+	struct rlimit before, few;
+
+	(void)state;
+	assert_true(lowest > 0);
+	assert_int_equal(close(lowest), 0);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	few = before;
+	for (rlim_t n = (rlim_t)lowest; r < 0 && n < (rlim_t)lowest + 20; n++) {
+		struct store *s CLEANUP(store_closep) = NULL;
+
+		few.rlim_cur = n;
+		assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+		r = store_open(folder, NULL, STORE_WRITE, &s, &f);
+		assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+		if (r < 0 && f.code == FAULT_DAMAGE)
+			fail_msg("%s", f.text);
+	}
+	assert_int_equal(r, 0);
+}
+
 #define WITH_ARCHIVE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -126,6 +151,7 @@ int main(void)
 		WITH_ARCHIVE(no_archive_is_made_over_one_that_lost_its_first_file),
 		WITH_ARCHIVE(an_archive_says_its_id_without_its_databases),
 		WITH_ARCHIVE(an_id_that_is_no_name_of_a_file_is_refused),
+		WITH_ARCHIVE(without_descriptors_nothing_is_taken_for_damage),
 		WITH_ARCHIVE(an_archive_that_cannot_be_written_can_be_read),
 	};
 
