@@ -241,6 +241,57 @@ static int fill_read_paths(const struct config *c, struct path_list *to, struct 
 	return 0;
 }
 
+static bool is_below(const char *path, const char *folder)
+{
+	size_t len = strlen(folder);
+
+	return strncmp(path, folder, len) == 0 && (path[len] == '/' || path[len] == '\0');
+}
+
+/* The folder, where links lead, that path lies in, if the sandbox leaves it to be written; or NULL.
+ */
+static const char *writable_above(const char *path, const char *const *write, size_t n)
+{
+	char *real CLEANUP(freep) = realpath(path, NULL);
+
+	for (size_t i = 0; real && i < n; i++) {
+		char *folder CLEANUP(freep) = realpath(write[i], NULL);
+
+		if (folder && is_below(real, folder))
+			return write[i];
+	}
+	return NULL;
+}
+
+/* Whoever takes the service over must not be able to write the commands that the runner runs. */
+static int check_commands(
+	const struct config *c, const char *const *write, size_t n, struct fault *f)
+{
+	const char *where = NULL, *path = NULL;
+	char folder[PATH], text[2][256];
+
+	for (size_t i = 0; i < c->files_n && !where; i++) {
+		path = c->files[i];
+		where = writable_above(path, write, n);
+		where = where ? where : writable_above(folder_of(path, folder), write, n);
+	}
+	for (size_t i = 0; i < c->folders_n && !where; i++) {
+		path = c->folders[i][0] ? c->folders[i] : ".";
+		where = writable_above(path, write, n);
+	}
+	if (!where)
+		return 0;
+	fault_record(f, FAULT_USAGE, SCOPE_ARCHIVE, 0,
+		"the sandbox does not protect the configuration: %s lies in %s, where the service "
+		"has to write; move one of them elsewhere",
+		escape_text(slice_text(path), text[0], sizeof text[0]),
+		escape_text(slice_text(where), text[1], sizeof text[1]));
+	if (c->sandbox == SANDBOX_REQUIRED)
+		return -1;
+	log_line(LOG_LEVEL_WARNING, NULL, "%s", f->text);
+	return 0;
+}
+
 static int enter_sandbox(struct popkeepd *d, struct fault *f)
 {
 	struct path_list read CLEANUP(path_list_deinit) = {0};
@@ -252,7 +303,8 @@ static int enter_sandbox(struct popkeepd *d, struct fault *f)
 		write[write_n++] = d->config->cache_dir;
 	if (d->config->metrics_file)
 		write[write_n++] = folder_of(d->config->metrics_file, metrics_folder);
-	if (fill_read_paths(d->config, &read, f) < 0)
+	if (fill_read_paths(d->config, &read, f) < 0 ||
+		check_commands(d->config, write, write_n, f) < 0)
 		return -1;
 	struct sandbox_plan plan = {
 		.write_folders = write,

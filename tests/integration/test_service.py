@@ -316,6 +316,27 @@ def a_configuration_that_is_wrong_at_the_start_is_exit_2(folder):
 # ---- Failures -------------------------------------------------------------------------------------
 
 @case
+def a_configuration_where_the_service_writes_is_told_or_refused(folder):
+    with Server(MAIL[:3]) as server:
+        keep = scripted_account(folder, server, interval='1d')
+        with Service(keep) as service:
+            check('protect' not in service.log, service.log)
+        (keep.archive / 'more').mkdir()
+        (keep.archive / 'more' / 'x.conf').write_text('')
+        for more, word in ((f'include("{keep.archive}/more/*.conf")\n', 'more'),
+                           (f'metrics-file = "{folder}/metrics"\n', 'popkeep.conf')):
+            service = Service(keep)
+            keep.write_config(more)
+            with service:
+                check(any('protect' in line and word in line for line in service.lines),
+                      service.log)
+            keep.write_config(more + 'sandbox = "required"\n')
+            service.ready = False
+            equal(service.start().wait(), popkeep.USAGE, 'exit status where it is required')
+            check('protect' in service.log, service.log)
+
+
+@case
 def a_wrong_password_is_tried_thrice_a_day_and_no_more(folder):
     class Refuses(Session):
         password_reply = '-ERR [AUTH] no'
