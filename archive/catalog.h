@@ -113,10 +113,6 @@ int catalog_put_place(struct catalog *c, const struct digest *d, const struct lo
 	uint64_t frames_end, struct fault *f) MUST_CHECK;
 int catalog_get_place(struct catalog *c, const struct digest *d, struct location *ret,
 	uint64_t *ret_frames_end, struct fault *f) MUST_CHECK;
-/* Whether a digest is one of the catalog's messages and lies at this place: 0, else CATALOG_NONE.
- */
-int catalog_lies_at(struct catalog *c, const struct digest *d, const struct location *at,
-	struct fault *f) MUST_CHECK;
 
 /* ---- Statements ------------------------------------------------------------------------------ */
 
@@ -146,8 +142,6 @@ int catalog_lies_at(struct catalog *c, const struct digest *d, const struct loca
 		       "segment, frame_offset, entry_offset) "                                     \
 		       "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")                              \
 	X(FIND_DIGEST, "SELECT id, maildrop FROM message WHERE digest = ?1")                       \
-	X(LIES_AT, "SELECT 1 FROM message WHERE digest = ?1 AND segment = ?2 "                     \
-		   "AND frame_offset = ?3 AND entry_offset = ?4")                                  \
 	X(GET_UIDL, "SELECT listed, copies FROM uidl "                                             \
 		    "WHERE maildrop = ?1 AND uidl = ?2 AND message = ?3")                          \
 	X(PUT_UIDL, "INSERT INTO uidl (maildrop, uidl, message, listed, copies) "                  \

@@ -64,22 +64,6 @@ int catalog_next_segment(
 	return get_segment(c, s, ret, f);
 }
 
-int catalog_lies_at(
-	struct catalog *c, const struct digest *d, const struct location *at, struct fault *f)
-{
-	sqlite3_stmt *s = catalog_statement(c, SQL_LIES_AT, f);
-
-	if (!s)
-		return -1;
-	bind_bytes(s, 1, slice_of(d->byte, DIGEST_LEN));
-	bind_number(s, 2, at->segment);
-	bind_number(s, 3, at->frame_offset);
-	bind_number(s, 4, at->entry_offset);
-	int r = catalog_step(c, s, f);
-	(void)sqlite3_reset(s);
-	return r < 0 ? -1 : r > 0 ? 0 : CATALOG_NONE;
-}
-
 /* The temporary table is not part of the schema. */
 int catalog_begin_places(struct catalog *c, struct fault *f)
 {

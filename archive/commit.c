@@ -81,7 +81,8 @@ static struct writer_slot *find_slot(struct store *s, const char *class_)
 	return NULL;
 }
 
-int store_segment_writer(
+/* The writer of a class's open segment at its committed end, made where there is none. */
+static int segment_writer_of(
 	struct store *s, const char *class_, struct segment_writer **ret, struct fault *f)
 {
 	struct segment_row row;
@@ -146,7 +147,7 @@ static int writer_for(
 			return 0;
 		}
 	}
-	if (store_segment_writer(c->s, class_, ret, f) < 0)
+	if (segment_writer_of(c->s, class_, ret, f) < 0)
 		return -1;
 	c->used[c->used_n].writer = *ret;
 	c->used[c->used_n++].class_ = class_;

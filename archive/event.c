@@ -23,11 +23,6 @@ static const char *const event_words[] = {
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
-const char *event_word(enum event_kind kind)
-{
-	return event_words[kind];
-}
-
 /* ---- Writing ---------------------------------------------------------------------------- */
 
 static int put_bytes(struct buffer *to, const char *key, struct slice value, struct fault *f)
@@ -150,7 +145,7 @@ int event_format(const struct event *e, struct buffer *to, struct fault *f)
 	size_t start = to->len;
 
 	moment_format(e->t, t);
-	if (buffer_append_format(to, f, "v=1 event=%s t=%s", event_word(e->kind), t) < 0)
+	if (buffer_append_format(to, f, "v=1 event=%s t=%s", event_words[e->kind], t) < 0)
 		return -1;
 	if (e->kind != EVENT_BEGIN && e->kind != EVENT_COMMIT &&
 		put_number(to, "maildrop", e->maildrop, f) < 0)

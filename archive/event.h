@@ -54,8 +54,6 @@ enum { EVENT_BAD = 1 };
 int event_parse(
 	struct slice line, struct buffer *scratch, struct event *ret, struct fault *f) MUST_CHECK;
 
-const char *event_word(enum event_kind kind);
-
 /* ---- For those who show lines as they are (`popkeep log`) ----------------------------------- */
 
 /* The next field of a line: key, and value percent-decoded into scratch (appended). FIELD_ONE, 0

@@ -19,8 +19,7 @@ struct frame_reader {
 	ZSTD_DCtx *zstd;
 	ZSTD_inBuffer in;
 	uint64_t start, frame_end;
-	uint64_t decoded, given; /* of the frame: before the last call, with it */
-	bool inside;		 /* a frame has begun and not ended */
+	bool inside; /* a frame has begun and not ended */
 	uint8_t in_data[IN_SIZE], out_data[OUT_SIZE];
 };
 
@@ -64,18 +63,13 @@ void frame_reader_seek(struct frame_reader *r, uint64_t from)
 	(void)ZSTD_DCtx_reset(r->zstd, ZSTD_reset_session_only);
 	r->offset = r->start = from;
 	r->in = (ZSTD_inBuffer){r->in_data, 0, 0};
-	r->frame_end = r->decoded = r->given = 0;
+	r->frame_end = 0;
 	r->inside = false;
 }
 
 uint64_t frame_reader_start(const struct frame_reader *r)
 {
 	return r->start;
-}
-
-uint64_t frame_reader_decoded(const struct frame_reader *r)
-{
-	return r->decoded;
 }
 
 uint64_t frame_reader_end(const struct frame_reader *r)
@@ -124,7 +118,6 @@ int frame_read(struct frame_reader *r, struct slice *ret, struct fault *f)
 		}
 		if (!r->inside) {
 			r->start = frame_reader_offset(r);
-			r->given = 0;
 			r->inside = true;
 		}
 		ZSTD_outBuffer out = {r->out_data, OUT_SIZE, 0};
@@ -138,8 +131,6 @@ int frame_read(struct frame_reader *r, struct slice *ret, struct fault *f)
 		r->inside = left != 0;
 		r->frame_end = r->inside ? 0 : frame_reader_offset(r);
 		if (out.pos > 0) {
-			r->decoded = r->given;
-			r->given += out.pos;
 			*ret = slice_of(r->out_data, out.pos);
 			return FRAME_BYTES;
 		}

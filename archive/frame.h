@@ -19,10 +19,9 @@ void frame_reader_seek(struct frame_reader *r, uint64_t from);
  * none at all. */
 enum { FRAME_BYTES = 1 };
 int frame_read(struct frame_reader *r, struct slice *ret, struct fault *f) MUST_CHECK;
-/* File offset of the frame that the last bytes (or the failure) came from; decoded bytes given of
- * it before the last call; and the end of it, once its last bytes were given (0 before). */
+/* File offset of the frame that the last bytes (or the failure) came from, and the end of it, once
+ * its last bytes were given (0 before). */
 uint64_t frame_reader_start(const struct frame_reader *r);
-uint64_t frame_reader_decoded(const struct frame_reader *r);
 uint64_t frame_reader_end(const struct frame_reader *r);
 /* What is read of the file so far. */
 uint64_t frame_reader_offset(const struct frame_reader *r);

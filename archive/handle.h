@@ -55,9 +55,6 @@ void store_notice(struct store *s, const char *format, ...) __attribute__((forma
  * Yields -1. */
 int store_die(struct store *s, const struct fault *f);
 
-/* The writer of a class's open segment at its committed end, made where there is none. */
-int store_segment_writer(struct store *s, const char *class_, struct segment_writer **ret,
-	struct fault *f) MUST_CHECK;
 void store_close_writers(struct store *s);
 
 /* Under TURN_COMMIT, in a catalog transaction: makes files and catalog agree after a crash; see

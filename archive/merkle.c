@@ -2,11 +2,6 @@
 
 #include <assert.h>
 
-void merkle_init(struct merkle *m)
-{
-	m->size = 0;
-}
-
 static size_t nodes(uint64_t size)
 {
 	return (size_t)__builtin_popcountll(size);

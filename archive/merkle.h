@@ -7,13 +7,12 @@
 
 enum { MERKLE_DEPTH = 64 };
 
+/* All zero: the empty tree. */
 struct merkle {
 	uint64_t size; /* leaves */
 	struct digest node[MERKLE_DEPTH];
 };
 
-/* The same as {0}. */
-void merkle_init(struct merkle *m);
 /* h is between two digests before and after. */
 void merkle_add(struct merkle *m, struct slice line, struct hasher *h);
 /* Of the tree as it stands; of an empty tree SHA-256 of nothing. */

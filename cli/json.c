@@ -24,7 +24,7 @@ void json_add_value(struct json_line *l, const char *key, json_t *value)
 		l->failed = true;
 }
 
-json_t *json_bytes(struct slice bytes)
+static json_t *text_of(struct slice bytes)
 {
 	/* json_stringn() refuses what is not well-formed UTF-8. */
 	json_t *text = json_stringn(bytes.len ? (const char *)bytes.data : "", bytes.len);
@@ -40,7 +40,7 @@ json_t *json_bytes(struct slice bytes)
 
 void json_add_bytes(struct json_line *l, const char *key, struct slice bytes)
 {
-	json_add_value(l, key, json_bytes(bytes));
+	json_add_value(l, key, text_of(bytes));
 }
 
 void json_add_text(struct json_line *l, const char *key, const char *text)
@@ -67,17 +67,12 @@ void json_add_sums(struct json_line *l, const struct sums *s)
 	json_add_count(l, "vanished", s->vanished);
 }
 
-void json_add_null(struct json_line *l, const char *key)
-{
-	json_add_value(l, key, json_null());
-}
-
 void json_add_moment(struct json_line *l, const char *key, moment_ms t)
 {
 	char text[MOMENT_TEXT];
 
 	if (t == 0) {
-		json_add_null(l, key);
+		json_add_value(l, key, json_null());
 		return;
 	}
 	moment_format(t, text);
@@ -89,7 +84,7 @@ void json_add_texts(struct json_line *l, const char *key, char *const *texts)
 	json_t *array = json_array();
 
 	for (; array && *texts; texts++) {
-		if (json_array_append_new(array, json_bytes(slice_text(*texts))) < 0)
+		if (json_array_append_new(array, text_of(slice_text(*texts))) < 0)
 			l->failed = true;
 	}
 	json_add_value(l, key, array);

@@ -30,12 +30,10 @@ void json_add_flag(struct json_line *l, const char *key, bool flag);
 void json_add_moment(struct json_line *l, const char *key, moment_ms t);
 /* The five sums of an account. */
 void json_add_sums(struct json_line *l, const struct sums *s);
-void json_add_null(struct json_line *l, const char *key);
 /* An array of texts, NULL-ended. */
 void json_add_texts(struct json_line *l, const char *key, char *const *texts);
 /* Takes ownership of value, which may be NULL when memory ran out. */
 void json_add_value(struct json_line *l, const char *key, json_t *value);
-json_t *json_bytes(struct slice bytes);
 
 /* Prints the line, or hands it out as text with its LF (the caller frees it). Both end the line. */
 void json_line_print(struct json_line *l, struct output *o);

@@ -44,7 +44,8 @@ void message_short_id(const struct message *m, char ret[static SHORT_ID + 1])
 	ret[SHORT_ID] = '\0';
 }
 
-void message_json(struct json_line *l, const struct message *m)
+/* What JSON says of every message: id, digest, account, archived, size. */
+static void message_json(struct json_line *l, const struct message *m)
 {
 	char hex[DIGEST_HEX + 1], id[SHORT_ID + 1];
 

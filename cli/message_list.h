@@ -18,7 +18,5 @@ void message_list_begin(struct message_list *l);
 int message_list_print(struct message_list *l, const struct message *m, struct fault *f) MUST_CHECK;
 void message_list_deinit(struct message_list *l);
 
-/* What JSON says of every message: id, digest, account, archived, size. */
-void message_json(struct json_line *l, const struct message *m);
 /* The id as it is shown. */
 void message_short_id(const struct message *m, char ret[static SHORT_ID + 1]);

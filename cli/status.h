@@ -32,6 +32,3 @@ void status_print_json(struct run *run, const struct status *s, enum status_whic
 /* Shows it as text on the terminal, again every second, until Ctrl-C. */
 int status_watch(struct run *run, const struct report_terms *terms, enum status_which which,
 	struct fault *f) MUST_CHECK;
-
-/* "login refused", "server not reached": what a poll failed of, in words. */
-const char *status_words(enum fault_code code);

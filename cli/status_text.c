@@ -189,7 +189,8 @@ static void print_account(struct run *run, const struct account_report *a)
 
 /* ---- Polls that fail ------------------------------------------------------------------------- */
 
-const char *status_words(enum fault_code code)
+/* What a poll failed of. */
+static const char *failure_words(enum fault_code code)
 {
 	switch (code) {
 	case FAULT_LOGIN:
@@ -255,7 +256,7 @@ static void print_health(struct run *run, const struct account_report *a)
 	const struct health *h = a->health;
 	char since[TEXT_MOMENT], next[TEXT_MOMENT], tries[TEXT_NUMBER];
 
-	say(o, 2, "%s since %s, %s %s; %s%s", status_words(h->code),
+	say(o, 2, "%s since %s, %s %s; %s%s", failure_words(h->code),
 		text_minute(o, h->since, since), text_count(h->failures, tries),
 		plural(h->failures, "try", "tries"), h->next ? "next try " : "no next try is known",
 		h->next ? text_minute(o, h->next, next) : "");

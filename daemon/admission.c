@@ -16,7 +16,7 @@ struct admission_server {
 
 struct admission {
 	uint32_t max_all, max_server;
-	uint32_t active, waiting;
+	uint32_t active;
 	TAILQ_HEAD(, admission_server) ready;
 	LIST_HEAD(, admission_server) bucket[BUCKETS];
 };
@@ -53,11 +53,6 @@ struct admission *admission_free(struct admission *a)
 	}
 	free(a);
 	return NULL;
-}
-
-void admission_freep(struct admission **a)
-{
-	*a = admission_free(*a);
 }
 
 /* FNV-1a: hosts come from the configuration, nobody chooses them to collide. */
@@ -135,7 +130,6 @@ int admission_add(struct admission *a, struct admission_entry *e, const char *ho
 	e->server = s;
 	e->state = ADMISSION_WAITING;
 	TAILQ_INSERT_TAIL(&s->waiting, e, link);
-	a->waiting++;
 	update(a, s);
 	return 0;
 }
@@ -149,7 +143,6 @@ struct admission_entry *admission_next(struct admission *a)
 	struct admission_entry *e = TAILQ_FIRST(&s->waiting);
 	TAILQ_REMOVE(&s->waiting, e, link);
 	e->state = ADMISSION_ACTIVE;
-	a->waiting--;
 	a->active++;
 	s->active++;
 	/* Behind the others: they take turns. */
@@ -168,7 +161,6 @@ void admission_leave(struct admission *a, struct admission_entry *e)
 	e->server = NULL;
 	if (e->state == ADMISSION_WAITING) {
 		TAILQ_REMOVE(&s->waiting, e, link);
-		a->waiting--;
 	} else {
 		s->active--;
 		a->active--;
@@ -179,9 +171,4 @@ void admission_leave(struct admission *a, struct admission_entry *e)
 uint32_t admission_active(const struct admission *a)
 {
 	return a->active;
-}
-
-uint32_t admission_waiting(const struct admission *a)
-{
-	return a->waiting;
 }

@@ -23,7 +23,6 @@ int admission_new(
 	uint32_t max_all, uint32_t max_server, struct admission **ret, struct fault *f) MUST_CHECK;
 /* Entries that are still in it are forgotten. */
 struct admission *admission_free(struct admission *a);
-void admission_freep(struct admission **a);
 /* From now on; who is active beyond them stays so. */
 void admission_set_caps(struct admission *a, uint32_t max_all, uint32_t max_server);
 
@@ -37,4 +36,3 @@ struct admission_entry *admission_next(struct admission *a);
 void admission_leave(struct admission *a, struct admission_entry *e);
 
 uint32_t admission_active(const struct admission *a);
-uint32_t admission_waiting(const struct admission *a);

@@ -53,10 +53,18 @@ static int make_room(struct agenda *a, struct fault *f)
 	return 0;
 }
 
+static void move(struct agenda *a, struct agenda_entry *e, int64_t due)
+{
+	assert(e->at <= a->n && a->heap[e->at - 1] == e);
+	e->due = due;
+	sift_up(a, e);
+	sift_down(a, e);
+}
+
 int agenda_put(struct agenda *a, struct agenda_entry *e, int64_t due, struct fault *f)
 {
 	if (agenda_has(e)) {
-		agenda_move(a, e, due);
+		move(a, e, due);
 		return 0;
 	}
 	if (make_room(a, f) < 0)
@@ -65,16 +73,6 @@ int agenda_put(struct agenda *a, struct agenda_entry *e, int64_t due, struct fau
 	place(a, ++a->n, e);
 	sift_up(a, e);
 	return 0;
-}
-
-void agenda_move(struct agenda *a, struct agenda_entry *e, int64_t due)
-{
-	if (!agenda_has(e))
-		return;
-	assert(e->at <= a->n && a->heap[e->at - 1] == e);
-	e->due = due;
-	sift_up(a, e);
-	sift_down(a, e);
 }
 
 void agenda_remove(struct agenda *a, struct agenda_entry *e)

@@ -29,7 +29,6 @@ void agenda_deinit(struct agenda *a);
  * is in already, and never when as many entries were in before. */
 int agenda_put(struct agenda *a, struct agenda_entry *e, int64_t due, struct fault *f) MUST_CHECK;
 /* Nothing happens when it is not in. */
-void agenda_move(struct agenda *a, struct agenda_entry *e, int64_t due);
 void agenda_remove(struct agenda *a, struct agenda_entry *e);
 
 static inline bool agenda_has(const struct agenda_entry *e)

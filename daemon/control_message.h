@@ -119,7 +119,7 @@ int control_reply_encode(
 enum { CONTROL_UNKNOWN = 1 };
 int control_reply_decode(struct slice line, struct control_reply *ret, struct fault *f) MUST_CHECK;
 
-/* The same for the two that are sent most. account: NULL for the archive's own. */
+/* The same without a struct control_reply. e->account NULL: the archive's own event. */
 int control_event_encode(
 	const struct poller_event *e, struct buffer *to, struct fault *f) MUST_CHECK;
 int control_end_encode(int status, struct buffer *to, struct fault *f) MUST_CHECK;

@@ -64,10 +64,7 @@ static void what_was_moved_comes_at_its_new_time(void **state)
 	for (size_t i = 0; i < MANY; i++) {
 		int64_t due = (int64_t)next_random(&random) % 9000 - 4500;
 
-		if (i % 2)
-			agenda_move(&a, &entries[i], due);
-		else
-			assert_int_equal(agenda_put(&a, &entries[i], due, &f), 0);
+		assert_int_equal(agenda_put(&a, &entries[i], due, &f), 0);
 		assert_int_equal(entries[i].due, due);
 		assert_true(agenda_first(&a)->due <= due);
 	}
@@ -98,13 +95,12 @@ static void nothing_is_taken_before_its_time(void **state)
 	assert_ptr_equal(agenda_take(&a, 10), &entries[0]);
 }
 
-static void what_is_in_no_agenda_is_neither_moved_nor_removed(void **state)
+static void what_is_in_no_agenda_is_not_removed(void **state)
 {
 	struct agenda a CLEANUP(agenda_deinit) = {0};
 
 	(void)state;
 	assert_int_equal(agenda_put(&a, &entries[0], 10, &f), 0);
-	agenda_move(&a, &entries[1], 1);
 	agenda_remove(&a, &entries[1]);
 	assert_int_equal(a.n, 1);
 	assert_ptr_equal(agenda_first(&a), &entries[0]);
@@ -119,7 +115,7 @@ int main(void)
 		FRESH(what_was_moved_comes_at_its_new_time),
 		FRESH(what_was_removed_does_not_come),
 		FRESH(nothing_is_taken_before_its_time),
-		FRESH(what_is_in_no_agenda_is_neither_moved_nor_removed),
+		FRESH(what_is_in_no_agenda_is_not_removed),
 	};
 
 	return cmocka_run_group_tests_name("agenda", tests, NULL, NULL);
