@@ -127,7 +127,7 @@ static int load(struct popkeepd *d, const struct options *o, struct fault *f)
 			return -1;
 		if (r == CONFIG_NONE)
 			return fault_set(f, FAULT_USAGE, SCOPE_ARCHIVE, 0,
-				"no configuration: write /etc/popkeep/popkeep.conf or give one "
+				"no configuration: popkeep account add makes one, or give one "
 				"with -c");
 	}
 	if (config_load(d->config_path, &d->config, f) < 0)
