@@ -291,6 +291,11 @@ int store_is_served(struct store *s, struct fault *f)
 	return r == TURN_TAKEN ? STORE_SERVED : r;
 }
 
+int store_write_failed(struct store *s)
+{
+	return faccessat(s->folder_fd, FILE_WRITE_FAILED, F_OK, 0) == 0 ? STORE_WRITE_FAILED : 0;
+}
+
 /* ---- Making --------------------------------------------------------------------------------- */
 
 /* What a half-made archive may hold; anything else is somebody's data. */

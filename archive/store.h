@@ -52,6 +52,10 @@ int store_lock_service(struct store *s, struct fault *f) MUST_CHECK;
 enum { STORE_SERVED = 1 };
 int store_is_served(struct store *s, struct fault *f) MUST_CHECK;
 
+/* STORE_WRITE_FAILED: the last write failed, and nobody has written since. */
+enum { STORE_WRITE_FAILED = 1 };
+int store_write_failed(struct store *s) MUST_CHECK;
+
 /* What happened on the way and a person should know ("cut 312 bytes of an unfinished group, kept in
  * aside/…"): the oldest one not yet taken, or NULL. The caller frees it. */
 char *store_take_notice(struct store *s);

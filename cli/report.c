@@ -254,6 +254,7 @@ int report_read(struct report *ret, struct store *s, const struct config *config
 
 	/* Where locks cannot be asked for, none is held by a service that could not take one. */
 	ret->served = store_is_served(s, f) == STORE_SERVED;
+	ret->write_failed = store_write_failed(s) == STORE_WRITE_FAILED;
 	if (read_disk(ret, s, config, f) < 0 ||
 		store_maildrops(s, &ret->maildrops, &ret->maildrops_n, f) < 0 ||
 		store_health(s, &ret->health, &ret->health_n, f) < 0)

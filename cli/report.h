@@ -52,9 +52,10 @@ struct report {
 	struct health *health;
 	size_t health_n;
 	uint64_t free_bytes,
-		min_free; /* of the archive's file system; min_free 0: not configured */
-	bool disk_full;	  /* free_bytes < min_free */
-	bool served;	  /* a popkeepd runs */
+		min_free;  /* of the archive's file system; min_free 0: not configured */
+	bool disk_full;	   /* free_bytes < min_free */
+	bool served;	   /* a popkeepd runs */
+	bool write_failed; /* the last write to the archive failed, and none came after it */
 };
 
 /* config may be NULL; it and the store are borrowed for as long as the report lives.

@@ -22,7 +22,7 @@ int status_verdict(const struct status *s)
 	const struct report *r = &s->report;
 	const struct control_daemon *d = &s->service.daemon;
 
-	if (r->attention || r->disk_full || s->service_notice[0])
+	if (r->attention || r->disk_full || r->write_failed || s->service_notice[0])
 		return STATUS_PARTLY;
 	if (s->service.runs && (d->config_error[0] || d->disk[0]))
 		return STATUS_PARTLY;

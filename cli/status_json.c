@@ -75,6 +75,7 @@ static void print_summary(struct run *run, const struct status *s)
 	json_add_count(&line, "stored_bytes", totals->segment_bytes);
 	json_add_flag(
 		&line, "disk_full", r->disk_full || (s->service.runs && s->service.daemon.disk[0]));
+	json_add_flag(&line, "write_failed", r->write_failed);
 	add_service(&line, s);
 	json_line_print(&line, &run->out);
 }

@@ -116,6 +116,11 @@ static void print_disk(struct run *run, const struct status *s)
 	const struct report *r = &s->report;
 	char number[TEXT_NUMBER], other[TEXT_NUMBER];
 
+	if (r->write_failed)
+		say(o, 0,
+			"the last write to the archive failed, and what was acknowledged is safe: "
+			"look at the disk and the log of popkeepd, then %s",
+			r->served ? "run popkeep fetch" : "start it again or run popkeep fetch");
 	if (s->service.runs && s->service.daemon.disk[0])
 		say(o, 0, "%s", s->service.daemon.disk);
 	else if (r->disk_full)

@@ -429,6 +429,8 @@ def a_write_that_fails_ends_it_with_74_and_an_alert(folder):
         equal(service.wait(60), popkeep.WRITE, f'exit status; the log is\n{service.log}\n')
         check('fdatasync' in (folder / 'strace').read_text(), 'a sync was failed')
         equal(told.read_text(), 'write-failed\n', 'alerts')
+        result = keep.run('status', code=popkeep.PARTLY)
+        check('the last write to the archive failed' in str(result), str(result))
         # Whoever starts it again goes on in new files, and nothing is lost.
         with Service(keep):
             wait_until(lambda: kept(keep) == len(mail), 60, 'all kept')
