@@ -16,9 +16,12 @@
 #include "archive/moment.h"
 #include "daemon/connection_private.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <openssl/ssl.h>
 #include <openssl/x509_vfy.h>
 #include <stdio.h>
+#include <sys/socket.h>
 
 /* Refused lines are kept in c->heard; libcurl then ends with CURLE_WRITE_ERROR. */
 static size_t on_line(char *data, size_t size, size_t n, void *context)
@@ -328,8 +331,16 @@ int connection_receive(struct connection *c, void *to, size_t size, size_t *ret_
 		return cut(c, r, f);
 	if (n == 0)
 		return CONNECTION_CLOSED;
+	/* It does not last: the kernel goes back to its own ways. */
+	if (c->acks == ACKS_AT_ONCE)
+		(void)setsockopt(c->socket, IPPROTO_TCP, TCP_QUICKACK, &(int){1}, sizeof(int));
 	*ret_n = n;
 	return 0;
+}
+
+void connection_set_acks(struct connection *c, enum connection_acks acks)
+{
+	c->acks = acks;
 }
 
 int connection_send(struct connection *c, struct slice bytes, size_t *ret_n, struct fault *f)

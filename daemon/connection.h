@@ -95,6 +95,12 @@ int connection_receive(
 int connection_send(
 	struct connection *c, struct slice bytes, size_t *ret_n, struct fault *f) MUST_CHECK;
 
+/* A server that writes an answer in small pieces (popa3d, solid-pop3d) waits for each to be
+ * acknowledged, and the kernel takes 40 ms where we have nothing to send: so at first each receive
+ * is acknowledged at once. Not worth a system call each where commands are pipelined. */
+enum connection_acks { ACKS_AT_ONCE, ACKS_AS_USUAL };
+void connection_set_acks(struct connection *c, enum connection_acks acks);
+
 enum { CONNECTION_TLS_TEXT = 128, CONNECTION_PIN_TEXT = 64 };
 /* "TLSv1.3, TLS_AES_256_GCM_SHA384", or "none"; for messages. */
 void connection_tls_info(const struct connection *c, char ret[static CONNECTION_TLS_TEXT]);

@@ -28,6 +28,7 @@ struct connection {
 	int64_t deadline_ms;
 	unsigned want, ready;
 	bool may_hold_bytes; /* the last receive brought some */
+	enum connection_acks acks;
 	struct preamble preamble;
 	struct fault heard; /* why preamble refused a line; FAULT_NONE: it did not */
 	struct fault fault;

@@ -57,6 +57,7 @@ int session_begin_listing(struct session *s, struct fault *f)
 		login->capabilities.pipelining && s->account->pipelining && !s->trouble->serial;
 	s->pop3 = pop3_new(login->lf_only ? LINE_ENDS_LF : LINE_ENDS_CRLF, f);
 	s->login = login_free(s->login);
+	connection_set_acks(s->connection, s->pipelining ? ACKS_AS_USUAL : ACKS_AT_ONCE);
 	if (!s->pop3 || pop3_command(s->pop3, POP3_UIDL, 0, f) < 0 ||
 		(s->pipelining && pop3_command(s->pop3, POP3_LIST, 0, f) < 0))
 		return -1;
