@@ -173,7 +173,7 @@ static void forget(struct service *s, struct job *job)
 	for (size_t i = 0; i < s->jobs_n; i++) {
 		if (s->jobs[i] != job)
 			continue;
-		memmove(&s->jobs[i], &s->jobs[i + 1], (s->jobs_n - i - 1) * sizeof *s->jobs);
+		memmove(&s->jobs[i], &s->jobs[i + 1], (s->jobs_n - i - 1) * sizeof(struct job *));
 		s->jobs_n--;
 		break;
 	}

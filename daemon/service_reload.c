@@ -15,7 +15,8 @@ static int compare_name(const void *name, const void *job)
 struct job *service_job(const struct service *s, const char *name)
 {
 	struct job **found =
-		s->jobs_n ? bsearch(name, s->jobs, s->jobs_n, sizeof *s->jobs, compare_name) : NULL;
+		s->jobs_n ? bsearch(name, s->jobs, s->jobs_n, sizeof(struct job *), compare_name)
+			  : NULL;
 
 	return found ? *found : NULL;
 }
@@ -114,7 +115,7 @@ static int add_job(
 static int replace_jobs(struct service *s, struct fault *f)
 {
 	const struct config *c = service_config(s);
-	struct job **jobs = calloc(c->accounts_n + s->jobs_n + 1, sizeof *jobs);
+	struct job **jobs = calloc(c->accounts_n + s->jobs_n + 1, sizeof(struct job *));
 	size_t n = 0;
 	int r = 0;
 
@@ -126,7 +127,7 @@ static int replace_jobs(struct service *s, struct fault *f)
 	free(s->jobs);
 	s->jobs = jobs;
 	s->jobs_n = n;
-	qsort(jobs, n, sizeof *jobs, compare_jobs);
+	qsort(jobs, n, sizeof(struct job *), compare_jobs);
 	return r;
 }
 

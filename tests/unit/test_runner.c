@@ -751,10 +751,10 @@ static void the_runner_keeps_five_descriptors(void **state)
 	DIR *folder = opendir(path);
 	if (!folder && errno == EACCES)
 		skip(); /* it is hardened against its own user */
-	assert_non_null(folder);
-	for (const struct dirent *e; (e = readdir(folder));)
+	for (const struct dirent *e; folder && (e = readdir(folder));)
 		n += e->d_name[0] != '.';
-	(void)closedir(folder);
+	if (folder)
+		(void)closedir(folder);
 	assert_int_equal(n, 5);
 }
 
