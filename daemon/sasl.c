@@ -3,6 +3,7 @@
 #include "archive/escape.h"
 #include "archive/limits.h"
 #include "daemon/bearer.h"
+#include "daemon/scram.h"
 
 #include <gsasl.h>
 
@@ -36,6 +37,23 @@ static const struct {
 	{"XOAUTH2", bearer_xoauth2, ""},
 };
 
+/* Before libgsasl would make it of the password. */
+static int give_salted_password(const struct sasl *s, Gsasl_session *session)
+{
+	enum scram_hash hash =
+		strncmp(s->mechanism, "SCRAM-SHA-256", 13) == 0 ? SCRAM_SHA256 : SCRAM_SHA1;
+	const char *salt = gsasl_property_fast(session, GSASL_SCRAM_SALT);
+	const char *iterations = gsasl_property_fast(session, GSASL_SCRAM_ITER);
+	char hex[SCRAM_HEX_MAX];
+
+	if (!s->secret || !salt || !iterations ||
+		scram_salted_password(hash, s->secret->text, salt, iterations, hex) != 0)
+		return GSASL_NO_CALLBACK;
+	int r = gsasl_property_set(session, GSASL_SCRAM_SALTED_PASSWORD, hex);
+	explicit_bzero(hex, sizeof hex);
+	return r;
+}
+
 /* What libgsasl asks for while it steps. */
 static int on_property(Gsasl *library, Gsasl_session *session, Gsasl_property property)
 {
@@ -44,6 +62,8 @@ static int on_property(Gsasl *library, Gsasl_session *session, Gsasl_property pr
 	const char *value = NULL;
 
 	(void)library;
+	if (property == GSASL_SCRAM_SALTED_PASSWORD)
+		return give_salted_password(s, session);
 	if (property == GSASL_AUTHID || (property == GSASL_AUTHZID && is_external))
 		value = s->account->user;
 	else if (property == GSASL_PASSWORD && s->secret)
