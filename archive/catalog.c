@@ -111,7 +111,10 @@ static int trouble(struct catalog *c, int code, struct fault *f)
 
 	return fault_set(f, kind, SCOPE_ARCHIVE, code, "catalog.db: %s%s",
 		c->db ? sqlite3_errmsg(c->db) : sqlite3_errstr(code),
-		kind == FAULT_DAMAGE ? "; run `popkeep rebuild`" : "");
+		kind == FAULT_DAMAGE ? "; run `popkeep rebuild`"
+		: primary == SQLITE_READONLY
+			? "; the archive's owner must be able to write to it and to its folder"
+			: "");
 }
 
 static int run_text(struct catalog *c, const char *text, struct fault *f)

@@ -204,8 +204,9 @@ int store_open_catalog(struct store *s, struct fault *f)
 		return 0;
 	s->catalog = catalog_close(s->catalog);
 	s->catalog_inode = inode;
-	return catalog_open(s->catalog_path, s->mode == STORE_WRITE ? CATALOG_WRITE : CATALOG_READ,
+	int r = catalog_open(s->catalog_path, s->mode == STORE_WRITE ? CATALOG_WRITE : CATALOG_READ,
 		&s->catalog, f);
+	return r < 0 ? fault_prefix(f, "%s", s->folder) : r;
 }
 
 int store_catch_up(struct store *s, struct fault *f)

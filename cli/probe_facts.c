@@ -87,7 +87,7 @@ void probe_find_caveats(const struct account *a, const struct probe_report *r, s
 			caveat(c, "that is less than the interval of %s: mail will be lost",
 				text_duration(a->interval_ms, interval));
 	}
-	if (r->login_delay_s * 1000 > a->interval_ms)
+	if (r->login_delay_s > a->interval_ms / 1000)
 		caveat(c, "LOGIN-DELAY %" PRIu64 " s is more than the interval of %s",
 			r->login_delay_s, text_duration(a->interval_ms, interval));
 	if (!r->has_pipelining)

@@ -201,7 +201,7 @@ static const char *failure_words(enum fault_code code)
 	case FAULT_LOGIN:
 		return "login refused";
 	case FAULT_REACH:
-		return "server not reached";
+		return "no connection"; /* or none that is to be trusted */
 	case FAULT_PROTOCOL:
 		return "server out of order";
 	case FAULT_USAGE:
@@ -271,7 +271,7 @@ static void print_health(struct run *run, const struct account_report *a)
 	bool told = strstr(h->text, "; ") != NULL;
 	if (a->needs & NEEDS_POLLS)
 		say(o, 4, "%s %s", told ? "then run popkeep fetch" : advice(h->code), a->name);
-	else
+	else if (!told)
 		say(o, 4, "this may pass by itself");
 }
 

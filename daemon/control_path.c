@@ -98,6 +98,6 @@ int control_choose_path(const char *runtime_dir, const char *archive, char **ret
 	}
 	return fault_errno(f, FAULT_USAGE, SCOPE_ARCHIVE, error,
 		"no folder for the control socket: %s cannot be used; set runtime-dir to one that "
-		"may be written to",
+		"the archive's owner may write to",
 		runtime_dir ? runtime_dir : archive);
 }

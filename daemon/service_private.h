@@ -49,7 +49,6 @@ struct job {
 	enum fault_code code; /* of the last poll */
 	enum hindrance hindrance;
 	char *text;	 /* of the last poll's failure; NULL */
-	bool repeated;	 /* it is the same as that of the one before */
 	char *noticed;	 /* the last notice that was logged */
 	bool has_health; /* the archive holds a row of it */
 	bool alerted;	 /* somebody was told that it fails */
