@@ -1,30 +1,12 @@
 /* Crashes and damage that are made by hand, where waiting for chance would be long. */
-#include "archive/batch.h"
 #include "archive/check.h"
 #include "archive/find.h"
 #include "archive/known.h"
 #include "archive/limits.h"
-#include "archive/maildrop.h"
-#include "tests/unit/check.h"
-#include "tests/unit/folder.h"
+#include "tests/unit/world.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
-
-struct world {
-	char path[64];
-	struct store *store, *other; /* two handles, as two processes have them */
-	struct spool_pool *pool;
-	struct maildrop drop;
-	struct fault f;
-};
-
-static void ok(struct world *w, int r)
-{
-	if (r < 0)
-		print_error("%s\n", w->f.text);
-	assert_true(r >= 0);
-}
 
 static struct store *open_store(struct world *w)
 {
@@ -32,32 +14,6 @@ static struct store *open_store(struct world *w)
 
 	ok(w, store_open(w->path, NULL, STORE_WRITE, &s, &w->f));
 	return s;
-}
-
-static int setup(void **state)
-{
-	struct world *w = calloc(1, sizeof *w);
-
-	folder_make(w->path);
-	*state = w;
-	ok(w, store_create(w->path, NULL, &w->f));
-	w->store = open_store(w);
-	ok(w, spool_pool_open(w->path, &w->pool, &w->f));
-	ok(w, store_maildrop(w->store, "anna", "pop.example.com", "anna", &w->drop, &w->f));
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	struct world *w = *state;
-
-	maildrop_deinit(&w->drop);
-	store_close(w->store);
-	store_close(w->other);
-	spool_pool_close(w->pool);
-	folder_remove(w->path);
-	free(w);
-	return 0;
 }
 
 static void add(struct world *w, struct batch *b, unsigned i, const char *uidl, const char *class_)
@@ -373,21 +329,20 @@ static void the_mark_of_a_failed_write_begins_new_files_after_a_rebuild_too(void
 	assert_int_equal(damages(w, w->store), 0);
 }
 
-#define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CASE(a_number_that_another_process_gave_before_it_died_is_not_given_again),
-		CASE(a_number_that_was_given_after_a_rebuild_is_not_given_again),
-		CASE(sectors_that_never_came_inside_one_line_are_a_torn_group),
-		CASE(a_torn_group_may_hold_a_uidl_that_looks_like_a_commit_line),
-		CASE(a_changed_byte_in_the_last_group_is_damage),
-		CASE(bytes_of_a_message_that_the_ledger_keeps_are_never_cut),
-		CASE(more_classes_than_segments_can_be_open_go_on),
-		CASE(cursors_outlive_a_rebuild_by_another_process),
-		CASE(a_rebuild_leaves_the_catalog_of_those_who_have_it_open_alone),
-		CASE(the_mark_of_a_failed_write_begins_new_files_after_a_rebuild_too),
+		WORLD_DROP_TEST(
+			a_number_that_another_process_gave_before_it_died_is_not_given_again),
+		WORLD_DROP_TEST(a_number_that_was_given_after_a_rebuild_is_not_given_again),
+		WORLD_DROP_TEST(sectors_that_never_came_inside_one_line_are_a_torn_group),
+		WORLD_DROP_TEST(a_torn_group_may_hold_a_uidl_that_looks_like_a_commit_line),
+		WORLD_DROP_TEST(a_changed_byte_in_the_last_group_is_damage),
+		WORLD_DROP_TEST(bytes_of_a_message_that_the_ledger_keeps_are_never_cut),
+		WORLD_DROP_TEST(more_classes_than_segments_can_be_open_go_on),
+		WORLD_DROP_TEST(cursors_outlive_a_rebuild_by_another_process),
+		WORLD_DROP_TEST(a_rebuild_leaves_the_catalog_of_those_who_have_it_open_alone),
+		WORLD_DROP_TEST(the_mark_of_a_failed_write_begins_new_files_after_a_rebuild_too),
 	};
 
 	return cmocka_run_group_tests_name("mending", tests, NULL, NULL);

@@ -1,63 +1,8 @@
 /* Accepting refusals and what vanished, and how it stands in ledger, sums and a rebuilt catalog. */
 #include "archive/accept.h"
-#include "archive/batch.h"
 #include "archive/check.h"
 #include "archive/limits.h"
-#include "tests/unit/check.h"
-#include "tests/unit/folder.h"
-
-struct world {
-	char path[64];
-	struct store *store;
-	struct maildrop drop;
-	struct fault f;
-};
-
-static void ok(struct world *w, int r)
-{
-	if (r < 0)
-		print_error("%s\n", w->f.text);
-	assert_true(r >= 0);
-}
-
-static void reopen(struct world *w)
-{
-	store_close(w->store);
-	w->store = NULL;
-	ok(w, store_open(w->path, NULL, STORE_WRITE, &w->store, &w->f));
-}
-
-static int setup(void **state)
-{
-	struct world *w = calloc(1, sizeof *w);
-
-	folder_make(w->path);
-	*state = w;
-	ok(w, store_create(w->path, NULL, &w->f));
-	reopen(w);
-	ok(w, store_maildrop(w->store, "anna", "pop.example.com", "anna", &w->drop, &w->f));
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	struct world *w = *state;
-
-	maildrop_deinit(&w->drop);
-	store_close(w->store);
-	folder_remove(w->path);
-	free(w);
-	return 0;
-}
-
-static void commit_one(struct world *w, struct item *i)
-{
-	struct batch g CLEANUP(batch_deinit);
-
-	batch_init(&g);
-	batch_add(&g, i);
-	ok(w, store_commit(w->store, &g, &w->f));
-}
+#include "tests/unit/world.h"
 
 static void refuse(struct world *w, const char *uidl)
 {
@@ -300,20 +245,18 @@ static void more_than_a_group_holds_are_accepted_in_several(void **state)
 	assert_int_equal(count_lines(w, "event=commit"), commits + 2);
 }
 
-#define WORLD_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		WORLD_TEST(accepting_a_refusal_leaves_it_refused_and_tells_why),
-		WORLD_TEST(accepting_what_vanished_takes_it_out_of_the_sum),
-		WORLD_TEST(accepting_twice_or_nothing_writes_nothing),
-		WORLD_TEST(a_reason_must_be_given_and_has_a_cap),
-		WORLD_TEST(an_accepted_refusal_that_fails_again_stays_accepted),
-		WORLD_TEST(what_vanishes_again_is_counted_again),
-		WORLD_TEST(sums_counted_before_the_accept_do_not_bring_it_back),
-		WORLD_TEST(all_of_a_kind_are_accepted_at_once),
-		WORLD_TEST(more_than_a_group_holds_are_accepted_in_several),
+		WORLD_DROP_TEST(accepting_a_refusal_leaves_it_refused_and_tells_why),
+		WORLD_DROP_TEST(accepting_what_vanished_takes_it_out_of_the_sum),
+		WORLD_DROP_TEST(accepting_twice_or_nothing_writes_nothing),
+		WORLD_DROP_TEST(a_reason_must_be_given_and_has_a_cap),
+		WORLD_DROP_TEST(an_accepted_refusal_that_fails_again_stays_accepted),
+		WORLD_DROP_TEST(what_vanishes_again_is_counted_again),
+		WORLD_DROP_TEST(sums_counted_before_the_accept_do_not_bring_it_back),
+		WORLD_DROP_TEST(all_of_a_kind_are_accepted_at_once),
+		WORLD_DROP_TEST(more_than_a_group_holds_are_accepted_in_several),
 	};
 
 	return cmocka_run_group_tests_name("accept", tests, NULL, NULL);

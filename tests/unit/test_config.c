@@ -1,45 +1,18 @@
 #include "daemon/config.h"
 
 #include "archive/limits.h"
-#include "tests/unit/check.h"
+#include "tests/unit/folder.h"
 
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-
-/* Each test works in a folder of its own, so that the errors name short relative paths. */
-static int enter_folder(void **state)
-{
-	char template[] = "/tmp/popkeep-config-XXXXXX";
-
-	*state = mkdtemp(template) && chdir(template) == 0 ? strdup(template) : NULL;
-	return *state ? 0 : -1;
-}
-
-static int leave_folder(void **state)
-{
-	char command[128];
-
-	(void)snprintf(command, sizeof command, "rm -rf '%s'", (char *)*state);
-	free(*state);
-	return chdir("/") == 0 && system(command) == 0 ? 0 : -1;
-}
-
-static void put(const char *path, const char *text)
-{
-	FILE *file = fopen(path, "w");
-
-	assert_non_null(file);
-	assert_int_equal(fputs(text, file) >= 0, 1);
-	assert_int_equal(fclose(file), 0);
-}
 
 static struct config *load(const char *text)
 {
 	struct config *c = NULL;
 	struct fault f = {0};
 
-	put("a.conf", text);
+	folder_put("a.conf", text);
 	if (config_load("a.conf", &c, &f) != 0)
 		fail_msg("%s", f.text);
 	return c;
@@ -50,7 +23,7 @@ static void refused(const char *text, const char *expected)
 	struct config *c = NULL;
 	struct fault f = {0};
 
-	put("a.conf", text);
+	folder_put("a.conf", text);
 	if (config_load("a.conf", &c, &f) != -1)
 		fail_msg("taken, where expected: %s", expected);
 	assert_null(c);
@@ -376,7 +349,7 @@ static void errors_that_do_not_fit_are_counted(void **state)
 	for (int i = 0; i < 30; i++)
 		(void)snprintf(text + strlen(text), sizeof text - strlen(text),
 			"account a%d { server = pop3s://h%d }\n", i, i);
-	put("a.conf", text);
+	folder_put("a.conf", text);
 	assert_int_equal(config_load("a.conf", &c, &f), -1);
 	assert_non_null(strstr(f.text, "a.conf:1: account \"a0\": user is missing; a.conf:2: "));
 	unsigned told = 0;
@@ -414,7 +387,7 @@ static void a_key_stands_only_once(void **state)
 	refused("archive = a\n\narchive = b\n",
 		"a.conf:3: archive stands twice (first at a.conf:1)");
 	refused(ANNA " user = \"x\"\n}\n", "a.conf:4: user stands twice (first at a.conf:3)");
-	put("b.conf", "archive = b\n");
+	folder_put("b.conf", "archive = b\n");
 	refused("archive = a\ninclude(\"b.conf\")\n",
 		"b.conf:1: archive stands twice (first at a.conf:1)");
 }
@@ -438,7 +411,7 @@ static void an_account_twice_names_both_lines(void **state)
 	(void)state;
 	refused(ANNA "}\n\naccount anna { server = pop3s://other user = x }\n",
 		"a.conf:6: account \"anna\" stands already at a.conf:1");
-	put("b.conf", "\naccount anna { server = pop3s://other user = x }\n");
+	folder_put("b.conf", "\naccount anna { server = pop3s://other user = x }\n");
 	refused("include(\"b.conf\")\n" ANNA "}\n",
 		"a.conf:2: account \"anna\" stands already at b.conf:2");
 }
@@ -491,9 +464,10 @@ static void paths_are_relative_to_the_file_they_stand_in(void **state)
 	struct fault f = {0};
 
 	assert_int_equal(mkdir("accounts.d", 0700), 0);
-	put("a.conf", "archive = \"mail\"\ntls-ca-file = \"/etc/ca.pem\"\ncache-dir = \"~/c\"\n"
-		      "include(\"accounts.d/anna.conf\")\n");
-	put("accounts.d/anna.conf", ANNA " password-file = \"anna.secret\"\n}\n");
+	folder_put("a.conf",
+		"archive = \"mail\"\ntls-ca-file = \"/etc/ca.pem\"\ncache-dir = \"~/c\"\n"
+		"include(\"accounts.d/anna.conf\")\n");
+	folder_put("accounts.d/anna.conf", ANNA " password-file = \"anna.secret\"\n}\n");
 	assert_int_equal(setenv("HOME", "/home/anna", 1), 0);
 	(void)snprintf(path, sizeof path, "%s/a.conf", (const char *)*state);
 	assert_int_equal(config_load(path, &c, &f), 0);
@@ -511,19 +485,19 @@ static void an_include_may_be_a_pattern_and_errors_name_its_file(void **state)
 {
 	(void)state;
 	assert_int_equal(mkdir("d", 0700), 0);
-	put("a.conf", "include(\"d/*.conf\")\n");
+	folder_put("a.conf", "include(\"d/*.conf\")\n");
 	struct config *c CLEANUP(config_freep) = load("include(\"d/*.conf\")\narchive = \"x\"\n");
 	assert_int_equal(c->accounts_n, 0);
-	put("d/2.conf", "account two { server = pop3s://h user = 2 }");
-	put("d/1.conf", "account one { server = pop3s://h user = 1 }");
-	put("d/3.no", "nonsense");
+	folder_put("d/2.conf", "account two { server = pop3s://h user = 2 }");
+	folder_put("d/1.conf", "account one { server = pop3s://h user = 1 }");
+	folder_put("d/3.no", "nonsense");
 	struct config *two CLEANUP(config_freep) = load("include(\"d/*.conf\")\narchive = \"x\"\n");
 	assert_int_equal(two->accounts_n, 2);
 	assert_string_equal(two->accounts[0].name, "one");
 	assert_string_equal(two->archive, "x");
-	put("d/2.conf", "\naccount two {\n nix = 1 }");
+	folder_put("d/2.conf", "\naccount two {\n nix = 1 }");
 	refused("\ninclude(\"d/*.conf\")\n", "d/2.conf:3: unknown key \"nix\"");
-	put("d/2.conf", "account two {\n");
+	folder_put("d/2.conf", "account two {\n");
 	refused("include(\"d/2.conf\")\n }\n",
 		"d/2.conf:1: the section that begins here has no end (})");
 	refused("\ninclude(\"d/4.conf\")\nnix = 1\n",
@@ -554,7 +528,7 @@ static void the_files_and_folders_that_were_read_are_listed(void **state)
 	(void)state;
 	assert_int_equal(mkdir("d", 0700), 0);
 	assert_int_equal(mkdir("e", 0700), 0);
-	put("d/1.conf", "");
+	folder_put("d/1.conf", "");
 	struct config *c CLEANUP(config_freep) =
 		load("include(\"d/*.conf\")\ninclude(\"e/?.conf\")\ninclude(\"*.none\")\n");
 	assert_int_equal(c->files_n, 2);
@@ -569,7 +543,7 @@ static void the_files_and_folders_that_were_read_are_listed(void **state)
 static void lines_after_an_include_are_counted_in_the_including_file(void **state)
 {
 	(void)state;
-	put("b.conf", "# b\n\n\n\n");
+	folder_put("b.conf", "# b\n\n\n\n");
 	refused("\ninclude(\"b.conf\")\nnix = 1\n", "a.conf:3: unknown key \"nix\"");
 }
 
@@ -589,7 +563,7 @@ static void includes_may_be_eight_deep(void **state)
 	for (int i = 1; i <= 9; i++) {
 		(void)snprintf(name, sizeof name, "%d.conf", i);
 		(void)snprintf(text, sizeof text, "include(\"%d.conf\")\n", i + 1);
-		put(name, i < 9 ? text : "archive = \"deep\"\n");
+		folder_put(name, i < 9 ? text : "archive = \"deep\"\n");
 	}
 	assert_int_equal(config_load("2.conf", &c, &f), 0);
 	assert_string_equal(c->archive, "deep");
@@ -600,9 +574,9 @@ static void includes_may_be_eight_deep(void **state)
 static void a_load_after_a_failed_one_is_like_the_first(void **state)
 {
 	(void)state;
-	put("b.conf", "archive = \"b\"\nnix = '1");
+	folder_put("b.conf", "archive = \"b\"\nnix = '1");
 	refused("include(\"b.conf\")\n", "b.conf:2: the string that begins here has no end (')");
-	put("b.conf", "account x { user = \n}");
+	folder_put("b.conf", "account x { user = \n}");
 	refused("include(\"b.conf\")\n", "b.conf:2: unexpected token '}'");
 	struct config *c CLEANUP(config_freep) = load(ANNA "}\n");
 	assert_int_equal(c->accounts_n, 1);
@@ -702,7 +676,7 @@ static void the_default_path_is_the_first_that_exists(void **state)
 	assert_null(path);
 	assert_int_equal(mkdir(".config", 0700), 0);
 	assert_int_equal(mkdir(".config/popkeep", 0700), 0);
-	put(".config/popkeep/popkeep.conf", "");
+	folder_put(".config/popkeep/popkeep.conf", "");
 	assert_int_equal(config_default_path(&path, &f), 0);
 	(void)snprintf(
 		expected, sizeof expected, "%s/.config/popkeep/popkeep.conf", (char *)*state);
@@ -720,7 +694,7 @@ static void the_default_path_is_the_first_that_exists(void **state)
 	assert_int_equal(unsetenv("XDG_CONFIG_HOME"), 0);
 }
 
-#define IN_FOLDER(name) cmocka_unit_test_setup_teardown(name, enter_folder, leave_folder)
+#define IN_FOLDER(name) cmocka_unit_test_setup_teardown(name, folder_enter, folder_leave)
 
 int main(void)
 {

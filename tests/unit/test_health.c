@@ -3,55 +3,10 @@
 
 #include "archive/check.h"
 #include "archive/limits.h"
-#include "tests/unit/check.h"
-#include "tests/unit/folder.h"
+#include "tests/unit/world.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
-
-struct world {
-	char path[64];
-	struct store *store;
-	struct fault f;
-};
-
-static void ok(struct world *w, int r)
-{
-	if (r < 0)
-		print_error("%s\n", w->f.text);
-	assert_true(r >= 0);
-}
-
-static int setup(void **state)
-{
-	struct world *w = calloc(1, sizeof *w);
-
-	folder_make(w->path);
-	*state = w;
-	ok(w, store_create(w->path, NULL, &w->f));
-	ok(w, store_open(w->path, NULL, STORE_WRITE, &w->store, &w->f));
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	struct world *w = *state;
-
-	store_close(w->store);
-	folder_remove(w->path);
-	free(w);
-	return 0;
-}
-
-static void commit_one(struct world *w, struct item *i)
-{
-	struct batch g CLEANUP(batch_deinit);
-
-	assert_non_null(i);
-	batch_init(&g);
-	batch_add(&g, i);
-	ok(w, store_commit(w->store, &g, &w->f));
-}
 
 static void tell(struct world *w, const char *account, enum health_state state, const char *text)
 {
@@ -263,8 +218,6 @@ static void what_was_put_into_the_catalog_is_safe_to_print(void **state)
 	assert_string_equal(all[0].text, "\\x1b]0;title\\x07 \\x07 \\xe2\\x80\\xae");
 	health_free(all, n);
 }
-
-#define WORLD_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {

@@ -1,34 +1,5 @@
 #include "archive/handle.h"
-#include "archive/maildrop.h"
-#include "tests/unit/check.h"
-#include "tests/unit/folder.h"
-
-struct world {
-	char path[64];
-	struct store *store;
-	struct fault f;
-};
-
-static int setup(void **state)
-{
-	struct world *w = calloc(1, sizeof *w);
-
-	folder_make(w->path);
-	*state = w;
-	if (store_create(w->path, NULL, &w->f) < 0)
-		return -1;
-	return store_open(w->path, NULL, STORE_WRITE, &w->store, &w->f);
-}
-
-static int teardown(void **state)
-{
-	struct world *w = *state;
-
-	store_close(w->store);
-	folder_remove(w->path);
-	free(w);
-	return 0;
-}
+#include "tests/unit/world.h"
 
 static int take(struct world *w, const char *name, const char *server, const char *user,
 	uint64_t *ret_number)
@@ -149,8 +120,6 @@ static void one_maildrop_asked_for_twice_has_one_number(void **state)
 	for (size_t i = 0; i < 4; i++)
 		maildrop_deinit(&all[i].maildrop);
 }
-
-#define WORLD_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {

@@ -1,38 +1,8 @@
 #include "cli/report.h"
 
-#include "archive/batch.h"
-#include "tests/unit/check.h"
-#include "tests/unit/folder.h"
-
-struct world {
-	char path[64];
-	struct store *store;
-	struct fault f;
-};
+#include "tests/unit/world.h"
 
 static moment_ms later; /* than all that is committed */
-
-static int setup(void **state)
-{
-	struct world *w = calloc(1, sizeof *w);
-
-	folder_make(w->path);
-	later = moment_now() + 24 * 3600 * 1000;
-	*state = w;
-	if (store_create(w->path, NULL, &w->f) < 0)
-		return -1;
-	return store_open(w->path, NULL, STORE_WRITE, &w->store, &w->f);
-}
-
-static int teardown(void **state)
-{
-	struct world *w = *state;
-
-	store_close(w->store);
-	folder_remove(w->path);
-	free(w);
-	return 0;
-}
 
 /* A maildrop whose last poll left so many pending; -1: never polled to the end. */
 static void add_maildrop(struct world *w, const char *name, const char *server, int pending)
@@ -290,8 +260,6 @@ static void a_mistyped_url_that_was_never_polled_needs_none(void **state)
 	assert_int_equal(attention(w), 0);
 }
 
-#define WORLD_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -308,5 +276,6 @@ int main(void)
 		WORLD_TEST(a_running_service_is_seen),
 	};
 
+	later = moment_now() + 24 * HOUR;
 	return cmocka_run_group_tests_name("report", tests, NULL, NULL);
 }

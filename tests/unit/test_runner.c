@@ -1,5 +1,5 @@
 #include "daemon/runner_private.h"
-#include "tests/unit/check.h"
+#include "tests/unit/folder.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -35,34 +35,6 @@ static const struct runner_times patient = {
 	.secret_ms = 15000, .alert_ms = 15000, .stop_ms = 15000};
 static const struct runner_times hasty = {.secret_ms = 400, .alert_ms = 400, .stop_ms = 400};
 
-/* Each test works in a folder of its own; commands run there too. */
-static int enter_folder(void **state)
-{
-	char template[] = "/tmp/popkeep-runner-XXXXXX";
-
-	*state = mkdtemp(template) && chdir(template) == 0 ? strdup(template) : NULL;
-	return *state ? 0 : -1;
-}
-
-static int leave_folder(void **state)
-{
-	char command[128];
-
-	(void)snprintf(command, sizeof command, "rm -rf '%s'", (char *)*state);
-	free(*state);
-	return chdir("/") == 0 && system(command) == 0 ? 0 : -1;
-}
-
-static void put(const char *path, const char *text)
-{
-	FILE *file = fopen(path, "w");
-
-	assert_non_null(file);
-	assert_int_equal(fputs(text, file) >= 0, 1);
-	assert_int_equal(fclose(file), 0);
-	assert_int_equal(chmod(path, 0600), 0);
-}
-
 #define ACCOUNT(name, key, value)                                                                  \
 	"account \"" name "\" {\n server = \"pop3s://pop.example.com\"\n user = \"" name           \
 	"\"\n " key " = '" value "'\n}\n"
@@ -72,7 +44,7 @@ static struct runner *start(const char *config, const struct runner_times *times
 	struct runner *r = NULL;
 	struct fault f = {0};
 
-	put("popkeep.conf", config);
+	folder_put("popkeep.conf", config);
 	if (runner_start_timed("popkeep.conf", "/the/archive", times, &r, &f) < 0)
 		fail_msg("%s", f.text);
 	return r;
@@ -205,7 +177,7 @@ static pid_t pid_in(const char *path)
 static void a_command_and_a_file_give_their_secret(void **state)
 {
 	(void)state;
-	put("password", "geheim\n");
+	folder_put("password", "geheim\n");
 	struct runner *r CLEANUP(runner_stopp) =
 		start(ACCOUNT("anna", "password-command", "echo secret; echo more")
 				ACCOUNT("bert", "password-file", "password")
@@ -223,7 +195,7 @@ static void a_command_and_a_file_give_their_secret(void **state)
 static void a_credential_is_read(void **state)
 {
 	(void)state;
-	put("pop", "geheim");
+	folder_put("pop", "geheim");
 	assert_int_equal(setenv("CREDENTIALS_DIRECTORY", *state, 1), 0);
 	struct runner *r CLEANUP(runner_stopp) =
 		start(ACCOUNT("anna", "credential", "pop"), &patient);
@@ -240,7 +212,7 @@ static void the_longest_secret_passes(void **state)
 	(void)state;
 	memset(expected, 'x', sizeof expected - 1);
 	expected[sizeof expected - 1] = '\0';
-	put("password", expected);
+	folder_put("password", expected);
 	struct runner *r CLEANUP(runner_stopp) =
 		start(ACCOUNT("anna", "password-file", "password"), &patient);
 	ask(r, "anna", 1);
@@ -288,7 +260,7 @@ static void a_command_that_hangs_is_ended(void **state)
 static void files_never_wait_for_commands_that_hang(void **state)
 {
 	(void)state;
-	put("password", "geheim\n");
+	folder_put("password", "geheim\n");
 	struct runner *r CLEANUP(runner_stopp) =
 		start(ACCOUNT("slow", "password-command", "sleep 1000")
 				ACCOUNT("anna", "password-file", "password"),
@@ -333,7 +305,7 @@ static void no_more_commands_than_the_cap_run_at_once(void **state)
 	char all[2 * LIMIT_RUNNER_COMMANDS + 1] = "";
 
 	(void)state;
-	put("password", "geheim\n");
+	folder_put("password", "geheim\n");
 	struct runner *r CLEANUP(runner_stopp) =
 		start(ACCOUNT("anna", "password-command", "echo x >>ran; sleep 1000")
 				ACCOUNT("last", "password-command", "echo x >last; sleep 1000")
@@ -356,7 +328,7 @@ static void more_asks_than_the_cap_are_refused_and_the_others_answered(void **st
 	struct runner_answer a;
 
 	(void)state;
-	put("password", "geheim\n");
+	folder_put("password", "geheim\n");
 	struct runner *r CLEANUP(runner_stopp) =
 		start(ACCOUNT("anna", "password-file", "password"), &patient);
 	/* Not reading, so that sockets and queues fill. */
@@ -421,7 +393,7 @@ static void a_broken_configuration_starts_nothing(void **state)
 	struct fault f = {0};
 
 	(void)state;
-	put("popkeep.conf", "nix = 1\n");
+	folder_put("popkeep.conf", "nix = 1\n");
 	assert_int_equal(runner_start("popkeep.conf", NULL, &r, &f), -1);
 	assert_null(r);
 	assert_int_equal(f.code, FAULT_USAGE);
@@ -443,7 +415,7 @@ static void a_reload_takes_the_new_configuration(void **state)
 	(void)state;
 	struct runner *r CLEANUP(runner_stopp) =
 		start(ACCOUNT("anna", "password-command", "echo old"), &patient);
-	put("popkeep.conf", ACCOUNT("bert", "password-command", "echo new"));
+	folder_put("popkeep.conf", ACCOUNT("bert", "password-command", "echo new"));
 	assert_int_equal(reload(r, &a), RUNNER_RELOADED);
 	assert_int_equal(a.fault.code, FAULT_NONE);
 	ask(r, "bert", 1);
@@ -459,7 +431,7 @@ static void a_broken_reload_leaves_the_old_configuration_in_force(void **state)
 	(void)state;
 	struct runner *r CLEANUP(runner_stopp) =
 		start(ACCOUNT("anna", "password-command", "echo old"), &patient);
-	put("popkeep.conf", "\nnix = 1\n");
+	folder_put("popkeep.conf", "\nnix = 1\n");
 	assert_int_equal(reload(r, &a), RUNNER_RELOADED);
 	assert_int_equal(a.fault.code, FAULT_USAGE);
 	assert_string_equal(a.fault.text, "popkeep.conf:2: unknown key \"nix\"");
@@ -536,7 +508,7 @@ static void alerts_that_cannot_wait_are_counted(void **state)
 	/* The runner has taken them all when it answers what came after them. */
 	struct runner_answer a;
 	assert_int_equal(reload(r, &a), RUNNER_RELOADED);
-	put("go", "");
+	folder_put("go", "");
 	(void)snprintf(last, sizeof last, "\n%d 0\n", LIMIT_ALERTS + 10);
 	const char *log = wait_for_file("log", last);
 	assert_memory_equal(log, "0 0\n11 10\n12 0\n", 15);
@@ -673,7 +645,7 @@ static void put_pid(const char *path, pid_t pid)
 	char text[32];
 
 	(void)snprintf(text, sizeof text, "%d\n", (int)pid);
-	put(path, text);
+	folder_put(path, text);
 }
 
 /* Runs until it is killed. A helper outlives it, and holds the runner's socket open. */
@@ -698,8 +670,8 @@ _Noreturn static void be_a_service(enum helper helper)
 
 static void kill_a_service(enum helper helper)
 {
-	put("popkeep.conf", "alert-command = 'echo $$ >alert; sleep 1000'\n" ACCOUNT(
-				    "anna", "password-command", "echo $$ >command; sleep 1000"));
+	folder_put("popkeep.conf", "alert-command = 'echo $$ >alert; sleep 1000'\n" ACCOUNT("anna",
+					   "password-command", "echo $$ >command; sleep 1000"));
 	pid_t service = fork();
 	assert_true(service >= 0);
 	if (service == 0)
@@ -758,7 +730,7 @@ static void the_runner_keeps_five_descriptors(void **state)
 	assert_int_equal(n, 5);
 }
 
-#define IN_FOLDER(name) cmocka_unit_test_setup_teardown(name, enter_folder, leave_folder)
+#define IN_FOLDER(name) cmocka_unit_test_setup_teardown(name, folder_enter, folder_leave)
 
 static void one_that_cannot_answer_any_more_goes(void **state)
 {
@@ -766,7 +738,7 @@ static void one_that_cannot_answer_any_more_goes(void **state)
 	struct fault f = {0};
 
 	(void)state;
-	put("password", "geheim\n");
+	folder_put("password", "geheim\n");
 	sends_left = 1; /* that it has started */
 	struct runner *r = start(ACCOUNT("anna", "password-file", "password"), &patient);
 	sends_left = -1;
