@@ -67,6 +67,23 @@ bool account_is_same(const struct account *a, const struct account *b)
 	       a->pipelining == b->pipelining;
 }
 
+/* FNV-1a, each text with its NUL. */
+static uint64_t add_text(uint64_t hash, const char *text)
+{
+	do
+		hash = (hash ^ (unsigned char)*text) * UINT64_C(1099511628211);
+	while (*text++);
+	return hash;
+}
+
+uint64_t account_place(const struct account *a)
+{
+	uint64_t hash = UINT64_C(14695981039346656037) ^ a->port;
+
+	hash = add_text(add_text(hash, a->host), a->user);
+	return hash ? hash : 1;
+}
+
 char *account_server(const struct account *a)
 {
 	bool is_v6 = strchr(a->host, ':');

@@ -48,6 +48,10 @@ void account_deinit(struct account *a);
 /* Whether all is the same that a session depends on: all but the interval. */
 bool account_is_same(const struct account *a, const struct account *b);
 
+/* A number for where and as whom it logs in, to tell that two configurations mean the same; never
+ * 0, and no proof of anything. */
+uint64_t account_place(const struct account *a);
+
 /* How the ledger names the server: "host", or "host:port" where the port is neither 110 nor 995 (so
  * that going from STLS to implicit TLS is no new UIDL space). Freed by the caller; NULL when out of
  * memory. */

@@ -198,9 +198,9 @@ static int request(struct runner *r, const struct runner_request *q, struct faul
 	return flush(r, f);
 }
 
-int runner_ask(struct runner *r, const char *account, uint64_t tag, struct fault *f)
+int runner_ask(struct runner *r, const char *account, uint64_t place, uint64_t tag, struct fault *f)
 {
-	struct runner_request q = {.kind = REQUEST_SECRET, .tag = tag};
+	struct runner_request q = {.kind = REQUEST_SECRET, .tag = tag, .place = place};
 
 	if (!account_name_is_valid(account))
 		return fault_set(f, FAULT_USAGE, SCOPE_ACCOUNT, 0, "this is no account's name");

@@ -4,7 +4,7 @@
  * neither command nor path.
  *
  *	runner_start(path, archive, &r, &f);
- *	runner_ask(r, "anna", tag, &f);
+ *	runner_ask(r, "anna", account_place(anna), tag, &f);
  *	for (;;) {
  *		(poll runner_fd(r) for reading)
  *		while ((r = runner_take(r, &answer, &f)) > 0)
@@ -44,8 +44,11 @@ int runner_fd(const struct runner *r);
 
 /* For the account's secret. One RUNNER_SECRET with this tag answers: commands run side by side,
  * LIMIT_RUNNER_COMMANDS at once, each with LIMIT_SECRET_MS from its own start; files and
- * credentials never wait for them. FAULT_USAGE: no name of an account. */
-int runner_ask(struct runner *r, const char *account, uint64_t tag, struct fault *f) MUST_CHECK;
+ * credentials never wait for them. place: account_place() of the account as it will log in, so that
+ * a configuration that was changed between our reading of it and the runner's brings no password to
+ * the wrong server; 0: whatever it is. FAULT_USAGE: no name of an account. */
+int runner_ask(struct runner *r, const char *account, uint64_t place, uint64_t tag,
+	struct fault *f) MUST_CHECK;
 
 enum alert_event {
 	ALERT_FAILING,

@@ -11,6 +11,7 @@ struct runner_request {
 	uint32_t kind;
 	uint32_t event; /* enum alert_event */
 	uint64_t tag;
+	uint64_t place; /* SECRET: account_place(); 0: not compared */
 	moment_ms since;
 	char account[LIMIT_ACCOUNT_NAME + 8]; /* "": about all of them */
 	char text[FAULT_TEXT_MAX];

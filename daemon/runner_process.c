@@ -26,7 +26,7 @@ struct job {
 };
 
 struct ask {
-	uint64_t tag;
+	uint64_t tag, place;
 	char account[LIMIT_ACCOUNT_NAME + 8];
 };
 
@@ -150,14 +150,17 @@ static void begin_job(struct process *p, struct job *job, uint64_t tag, const st
 
 /* Answers, or begins a command. WAIT_FOR_JOB: there is no free job, and nothing was done. */
 enum { WAIT_FOR_JOB = 1 };
-static int serve(struct process *p, uint64_t tag, const char *name)
+static int serve(struct process *p, uint64_t tag, uint64_t place, const char *name)
 {
 	const struct account *a = config_account(p->config, name);
 	struct fault f = {0};
 
-	if (!a) {
+	if (!a || (place && place != account_place(a))) {
 		fault_record(&f, FAULT_MISSING, SCOPE_ACCOUNT, 0,
-			"account %s: not in the configuration that is in force", name);
+			a ? "account %s: its configuration was changed while it was read; reload "
+			    "the service"
+			  : "account %s: not in the configuration that is in force",
+			name);
 		answer(p, RUNNER_SECRET, tag, NULL, &f);
 		return 0;
 	}
@@ -176,7 +179,7 @@ static void on_ask(struct process *p, const struct runner_request *q)
 {
 	struct fault f = {0};
 
-	if (p->is_mute || serve(p, q->tag, q->account) != WAIT_FOR_JOB)
+	if (p->is_mute || serve(p, q->tag, q->place, q->account) != WAIT_FOR_JOB)
 		return;
 	if (p->asks_n == LIMIT_RUNNER_ASKS) {
 		fault_record(&f, FAULT_LIMIT, SCOPE_ACCOUNT, 0,
@@ -187,6 +190,7 @@ static void on_ask(struct process *p, const struct runner_request *q)
 	}
 	struct ask *ask = &p->asks[(p->first + p->asks_n++) % LIMIT_RUNNER_ASKS];
 	ask->tag = q->tag;
+	ask->place = q->place;
 	(void)snprintf(ask->account, sizeof ask->account, "%s", q->account);
 }
 
@@ -249,7 +253,7 @@ static int step_jobs(struct process *p)
 	if (p->asks_n == 0)
 		return 0;
 	struct ask ask = p->asks[p->first];
-	if (serve(p, ask.tag, ask.account) == WAIT_FOR_JOB)
+	if (serve(p, ask.tag, ask.place, ask.account) == WAIT_FOR_JOB)
 		return 0;
 	p->first = (p->first + 1) % LIMIT_RUNNER_ASKS;
 	p->asks_n--;

@@ -104,12 +104,13 @@ static void refuse(struct service *s, struct job *job, struct fault *f)
 	poller_refuse(s->poller, job->poll, f);
 }
 
-static void ask_secret(struct service *s, struct job *job)
+/* account: as the poll logs in with it, which may be of a configuration before. */
+static void ask_secret(struct service *s, struct job *job, const struct account *account)
 {
 	struct fault f;
 
 	job->tag = ++s->tags;
-	if (runner_ask(s->options.runner, job->name, job->tag, &f) < 0) {
+	if (runner_ask(s->options.runner, job->name, account_place(account), job->tag, &f) < 0) {
 		refuse(s, job, &f);
 		return;
 	}
@@ -253,7 +254,7 @@ int service_take_events(struct service *s, struct fault *f)
 
 		switch (e.kind) {
 		case POLLER_SECRET:
-			ask_secret(s, job);
+			ask_secret(s, job, e.account);
 			break;
 		case POLLER_PROGRESS:
 			take_progress(s, job, &e);

@@ -71,7 +71,7 @@ static void ask(struct runner *r, const char *account, uint64_t tag)
 {
 	struct fault f = {0};
 
-	if (runner_ask(r, account, tag, &f) < 0)
+	if (runner_ask(r, account, 0, tag, &f) < 0)
 		fail_msg("%s", f.text);
 }
 
@@ -334,7 +334,7 @@ static void more_asks_than_the_cap_are_refused_and_the_others_answered(void **st
 	/* Not reading, so that sockets and queues fill. */
 	for (uint64_t i = 0; i < LIMIT_RUNNER_ASKS; i++)
 		ask(r, "anna", i);
-	assert_int_equal(runner_ask(r, "anna", 1, &f), -1);
+	assert_int_equal(runner_ask(r, "anna", 0, 1, &f), -1);
 	assert_int_equal(f.code, FAULT_LIMIT);
 	for (uint64_t i = 0; i < LIMIT_RUNNER_ASKS; i++)
 		expect_secret(r, i, "geheim");
@@ -380,9 +380,9 @@ static void a_name_that_is_none_is_not_sent(void **state)
 
 	(void)state;
 	struct runner *r CLEANUP(runner_stopp) = start("", &patient);
-	assert_int_equal(runner_ask(r, "../etc", 1, &f), -1);
+	assert_int_equal(runner_ask(r, "../etc", 0, 1, &f), -1);
 	assert_int_equal(f.code, FAULT_USAGE);
-	assert_int_equal(runner_ask(r, "", 1, &f), -1);
+	assert_int_equal(runner_ask(r, "", 0, 1, &f), -1);
 	const struct alert a = {.event = ALERT_WELL, .account = "a b"};
 	assert_int_equal(runner_alert(r, &a, &f), -1);
 }
@@ -562,7 +562,7 @@ static void a_runner_that_dies_is_a_fault(void **state)
 	struct runner *r CLEANUP(runner_stopp) = start("", &patient);
 	assert_int_equal(kill(r->pid, SIGKILL), 0);
 	expect_gone(r);
-	assert_int_equal(runner_ask(r, "anna", 1, &f), -1);
+	assert_int_equal(runner_ask(r, "anna", 0, 1, &f), -1);
 	assert_int_equal(f.code, FAULT_SYSTEM);
 }
 
@@ -657,7 +657,7 @@ _Noreturn static void be_a_service(enum helper helper)
 	struct fault f;
 
 	if (runner_start_timed("popkeep.conf", NULL, &times, &r, &f) < 0 ||
-		runner_alert(r, &a, &f) < 0 || runner_ask(r, "anna", 1, &f) < 0)
+		runner_alert(r, &a, &f) < 0 || runner_ask(r, "anna", 0, 1, &f) < 0)
 		_exit(1);
 	pid_t pid = helper == WITH_HELPER ? fork() : -1;
 	if (pid != 0) {
@@ -749,9 +749,26 @@ static void one_that_cannot_answer_any_more_goes(void **state)
 	assert_null(runner_stop(r));
 }
 
+static void a_password_is_given_for_the_place_that_was_meant(void **state)
+{
+	char host[] = "pop.example.com", other[] = "pop.example.org", user[] = "anna";
+	struct account meant = {.host = host, .user = user, .port = 995};
+	struct runner *r CLEANUP(runner_stopp) =
+		start(ACCOUNT("anna", "password-command", "echo geheim"), &patient);
+	struct fault f;
+
+	(void)state;
+	assert_int_equal(runner_ask(r, "anna", account_place(&meant), 1, &f), 0);
+	expect_secret(r, 1, "geheim");
+	meant.host = other;
+	assert_int_equal(runner_ask(r, "anna", account_place(&meant), 2, &f), 0);
+	expect_fault(r, 2, FAULT_MISSING, "was changed");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		IN_FOLDER(a_password_is_given_for_the_place_that_was_meant),
 		IN_FOLDER(a_command_and_a_file_give_their_secret),
 		IN_FOLDER(a_credential_is_read),
 		IN_FOLDER(one_that_cannot_answer_any_more_goes),
