@@ -30,6 +30,8 @@ struct intake {
 	struct batch queue, done;
 	uint64_t queued; /* bytes in queue and in the commit under way */
 	struct questions asked, answered;
+	uint64_t held[LIMIT_CONNECTIONS]; /* maildrops that polls of this process have */
+	size_t held_n;
 	bool hurry, stop, failed;
 	struct fault fault;
 	char *notice[NOTICES_MAX];
@@ -122,11 +124,37 @@ bool intake_take_maildrop(struct intake *i, struct maildrop_answer *ret)
 	return true;
 }
 
+/* The lock on disk keeps other processes off, not another poll of this one: an account that was
+ * given another name while it is polled. Called with the mutex held. */
+static int hold(struct intake *i, uint64_t number, struct fault *f)
+{
+	for (size_t k = 0; k < i->held_n; k++) {
+		if (i->held[k] == number)
+			return fault_set(f, FAULT_BUSY, SCOPE_ACCOUNT, 0,
+				"its maildrop is being polled under another name");
+	}
+	if (i->held_n == LIMIT_CONNECTIONS)
+		return fault_set(f, FAULT_LIMIT, SCOPE_ACCOUNT, 0, "%d accounts are polled already",
+			LIMIT_CONNECTIONS);
+	if (maildrop_lock(i->store, number, f) < 0)
+		return -1;
+	i->held[i->held_n++] = number;
+	return 0;
+}
+
 void intake_release_maildrop(struct intake *i, uint64_t number)
 {
+	lock(i);
+	for (size_t k = 0; k < i->held_n; k++) {
+		if (i->held[k] == number) {
+			i->held[k] = i->held[--i->held_n];
+			break;
+		}
+	}
 	/* One system call on a descriptor that lives as long as the intake: no need for the thread.
 	 */
 	maildrop_unlock(i->store, number);
+	unlock(i);
 }
 
 enum { QUESTIONS_MAX = 64 }; /* answered together, by one commit */
@@ -147,8 +175,10 @@ static void answer(struct intake *i, struct question **all, size_t n)
 		a->maildrop = request[k].maildrop;
 		a->outcome = r < 0 ? -1 : request[k].outcome;
 		a->fault = f;
-		if (r == 0 && maildrop_lock(i->store, a->maildrop.number, &a->fault) < 0)
+		lock(i);
+		if (r == 0 && hold(i, a->maildrop.number, &a->fault) < 0)
 			a->outcome = -1;
+		unlock(i);
 	}
 }
 

@@ -296,6 +296,22 @@ def a_reload_drops_no_session_of_an_unchanged_account(folder):
 
 
 @case
+def an_account_renamed_while_it_is_polled_goes_on_under_its_new_name(folder):
+    mail = mailgen.mailbox('renamed', 80, size=400)
+    with Server(mail, Slow) as server:
+        keep = scripted_account(folder, server, interval='10s')
+        with Service(keep) as service:
+            wait_until(lambda: server.sessions and server.sessions[0].sent > 5000, 60, 'a fetch')
+            keep.accounts['anna2'] = keep.accounts.pop('anna') | {'user': 'anna'}
+            keep.write_config()
+            service.reload()
+            service.wait_for('configuration read again')
+            wait_until(lambda: kept(keep) == len(mail), 120, 'all kept')
+        check_kept(keep, mail)
+        popkeep.check_sums(keep.status('anna2'))
+
+
+@case
 def a_configuration_that_is_wrong_at_the_start_is_exit_2(folder):
     keep = Popkeep(folder)
     keep.account('anna', 1, interval='1d')
