@@ -349,11 +349,11 @@ const struct command command_fetch = {
 	.name = "fetch",
 	.arguments = "[ACCOUNT...]",
 	.summary = "fetch what is new; never deletes",
-	.details = "Without ACCOUNT all configured ones are polled, by the service where one runs. "
-		   "--url needs no configuration; "
-		   "the\n"
-		   "password is asked for on the terminal unless --password-command or\n"
-		   "--password-file is given. The last @ of a URL separates user and host.",
+	.details =
+		"Without ACCOUNT all configured ones are polled, by the service where one runs.\n"
+		"--url needs no configuration; the password is asked for on the terminal unless\n"
+		"--password-command or --password-file is given. The last @ of a URL separates\n"
+		"user and host.",
 	.options = options,
 	.everyday = true,
 	.needs = NEEDS_FOLDER,
