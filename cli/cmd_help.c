@@ -5,6 +5,8 @@
 
 #include <stdio.h>
 
+enum { LEFT = 28 }; /* columns of what commands are called */
+
 static void print_option(struct run *run, const struct option_spec *o)
 {
 	char left[64], letter[8] = "    ";
@@ -35,6 +37,18 @@ void help_print_command(struct run *run, const struct command *c)
 	print_options(run, "Options of all commands:", global_options);
 }
 
+/* What is too long for the left column has its summary below it. */
+static void print_command(struct run *run, const struct command *c)
+{
+	char left[64];
+	int n = snprintf(left, sizeof left, "%s %s", c->name, c->arguments);
+
+	if (n > LEFT)
+		out_format(&run->out, "  %s\n  %-*s %s\n", left, LEFT, "", c->summary);
+	else
+		out_format(&run->out, "  %-*s %s\n", LEFT, left, c->summary);
+}
+
 void help_print_all(struct run *run, bool all)
 {
 	out_format(&run->out,
@@ -42,18 +56,13 @@ void help_print_all(struct run *run, bool all)
 		"keeps\nevery message byte for byte.\n\n"
 		"popkeep [-C ARCHIVE] [-c CONFIG] [--json] [-q|-v] COMMAND ...\n\n");
 	for (const struct command *const *c = commands; *c; c++) {
-		char left[64];
-
-		if (!all && !(*c)->everyday)
-			continue;
-		(void)snprintf(left, sizeof left, "%s %s", (*c)->name, (*c)->arguments);
-		out_format(&run->out, "  %-28s %s\n", left, (*c)->summary);
+		if (all || (*c)->everyday)
+			print_command(run, *c);
 	}
 	if (all)
 		print_options(run, "Options of all commands:", global_options);
-	out_format(&run->out,
-		"\n\"popkeep help COMMAND\" tells more%s; the manual is popkeep(1).\n",
-		all ? "" : ", \"popkeep help --all\" shows all commands");
+	out_format(&run->out, "\n\"popkeep help COMMAND\" tells more%sthe manual is popkeep(1).\n",
+		all ? "; " : ", \"popkeep help --all\" shows all commands;\n");
 }
 
 static int help_run(struct run *run)

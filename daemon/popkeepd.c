@@ -141,8 +141,10 @@ static int load(struct popkeepd *d, const struct options *o, struct fault *f)
 
 static int check(const struct popkeepd *d)
 {
-	(void)printf("%s: right, with %zu accounts; the archive is %s\n", d->config_path,
-		d->config->accounts_n, d->archive);
+	size_t n = d->config->accounts_n;
+
+	(void)printf("%s: right, with %zu %s; the archive is %s\n", d->config_path, n,
+		n == 1 ? "account" : "accounts", d->archive);
 	return 0;
 }
 
