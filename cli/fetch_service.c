@@ -6,13 +6,14 @@
 #include <errno.h>
 #include <sys/stat.h>
 
-enum { LOOK_MS = 1000 };
+enum { LOOK_MS = 1000, HEARD_MS = 15000 };
 
 struct fetch_service {
 	const struct chosen *chosen;
 	struct control_client *client;
 	size_t *by_name; /* indexes into chosen->all, by name */
 	struct control_reply reply;
+	int64_t deadline; /* for its first word; INT64_MAX once that came */
 };
 
 struct fetch_service *fetch_service_free(struct fetch_service *s)
@@ -105,6 +106,7 @@ int fetch_service_begin(
 	if (sort_names(s, f) < 0)
 		return -1;
 	int r = connect_to(s, run, f);
+	s->deadline = monotonic_ms() + HEARD_MS;
 	if (r == 0)
 		*ret = TAKE(s);
 	return r;
@@ -152,8 +154,13 @@ int fetch_service_next(struct fetch_service *s, struct poller_event *ret, struct
 			return -1;
 		if (r == 0)
 			return gone(f);
+		if (r == CONTROL_NOTHING && monotonic_ms() >= s->deadline)
+			return fault_set(f, FAULT_BUSY, SCOPE_ARCHIVE, 0,
+				"popkeepd, which keeps this archive, does not answer; its log says "
+				"more");
 		if (r == CONTROL_NOTHING)
 			continue;
+		s->deadline = INT64_MAX;
 		if (s->reply.kind == CONTROL_END)
 			return 0;
 		if (s->reply.kind == CONTROL_ERROR)

@@ -18,8 +18,8 @@ enum { CONTROL_NAME_MAX = LIMIT_ACCOUNT_NAME + 1, CONTROL_ARCHIVE_MAX = 4096 };
 /* ---- Requests --------------------------------------------------------------------------- */
 
 enum control_verb {
-	CONTROL_FETCH,	/* polls the accounts now, all when none is named; every event of them, then
-			   end with the exit status */
+	CONTROL_FETCH,	/* polls the accounts now, all when none is named; daemon at once, every
+			   event of them, then end with the exit status */
 	CONTROL_STATUS, /* daemon, then the accounts that are not well (named ones, or all, when it
 			   says so) */
 	CONTROL_RELOAD	/* reads the configuration again; error when it is broken */

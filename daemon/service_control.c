@@ -237,6 +237,8 @@ static int fetch(struct service *s, const struct control_request *r, struct faul
 		send_error(s, r->client, 1, s->stopping ? "popkeepd is ending" : s->disk);
 		return 0;
 	}
+	/* At once, so that the client knows that it was heard, however long the polls take. */
+	send_daemon(s, r->client);
 	for (size_t i = 0; i < n; i++) {
 		struct job *job = r->accounts_n ? service_job(s, r->accounts[i]) : s->jobs[i];
 

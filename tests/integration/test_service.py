@@ -233,6 +233,22 @@ def a_socket_path_that_is_too_long_is_told_with_what_to_do(folder):
         check('107' in service.log and 'runtime-dir' in service.log, service.log)
 
 
+@case
+def a_fetch_does_not_wait_for_ever_for_one_that_hangs(folder):
+    with Server(MAIL[:3]) as server:
+        keep = scripted_account(folder, server, interval='1d')
+        with Service(keep) as service:
+            service.wait_for('3 new', 60)
+            service.process.send_signal(signal.SIGSTOP)
+            try:
+                result = keep.fetch('anna', code=popkeep.BUSY, timeout=60)
+                check('does not answer' in result.err, str(result))
+                result = keep.run('status', code=popkeep.PARTLY)
+                check('cannot be asked' in str(result), str(result))
+            finally:
+                service.process.send_signal(signal.SIGCONT)
+
+
 # ---- Configuration --------------------------------------------------------------------------------
 
 @case
