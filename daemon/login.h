@@ -3,14 +3,16 @@
  * gives, step it.
  *
  *	login_new(account, secret, connection_preamble(c), connection_channel(c), &l, &f);
- *	for (;;) {
- *		switch (login_step(l, &f)) {
- *		case LOGIN_WANT_WRITE: connection_send(c, login_output(l), &n, &f); login_sent(l,
- *n); case LOGIN_WANT_READ: connection_receive(c, buf, size, &n, &f); login_input(l, slice_of(buf,
- *n), &f); case LOGIN_DONE: result = *login_result(l); → POP3 default: drop the connection, f says
- *why
+ *	while ((r = login_step(l, &f)) > 0) {
+ *		if (r == LOGIN_WANT_WRITE) {
+ *			connection_send(c, login_output(l), &n, &f);
+ *			login_sent(l, n);
+ *		} else {
+ *			connection_receive(c, buf, size, &n, &f);
+ *			login_input(l, slice_of(buf, n), &f);
  *		}
  *	}
+ *	…LOGIN_DONE: go on with POP3 and *login_result(l); <0: drop the connection, f says why
  *	l = login_free(l);
  *
  * Nothing is ever sent before the answer to the last line is there (servers lose what comes

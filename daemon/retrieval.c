@@ -1,10 +1,8 @@
-#include "daemon/retrieval.h"
+#include "daemon/retrieval_private.h"
 
 #include "archive/escape.h"
 #include "archive/limits.h"
-#include "daemon/session_private.h"
 
-#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <time.h>
@@ -29,11 +27,6 @@ void retrieval_deinit(struct retrieval *r)
 	*r = (struct retrieval){0};
 }
 
-static const struct listed *entry_of(const struct session *s, uint32_t entry)
-{
-	return &s->listing.entries[entry];
-}
-
 /* ---- Handing in ------------------------------------------------------------------------------ */
 
 static struct item *new_item(
@@ -50,7 +43,7 @@ static struct item *new_item(
 	return TAKE(item);
 }
 
-static int refuse(
+int retrieval_refuse(
 	struct session *s, uint32_t entry, enum refusal reason, const char *text, struct fault *f)
 {
 	struct item *item = new_item(s, ITEM_REFUSAL, entry, f);
@@ -72,7 +65,7 @@ static int refuse_too_large(struct session *s, uint32_t entry, uint64_t octets, 
 
 	(void)snprintf(text, sizeof text, "%" PRIu64 " octets, and max-message-size is %" PRIu64,
 		octets, s->account->max_message_size);
-	return refuse(s, entry, REFUSAL_TOO_LARGE, text, f);
+	return retrieval_refuse(s, entry, REFUSAL_TOO_LARGE, text, f);
 }
 
 /* Which of equal messages under one UIDL this is, in this session. */
@@ -141,17 +134,6 @@ void retrieval_settle(struct session *s, const struct item *item)
 }
 
 /* ---- Who is in flight ------------------------------------------------------------------------ */
-
-static uint32_t current(const struct session *s)
-{
-	assert(s->retrieval.done < s->retrieval.n);
-	return s->retrieval.order[s->retrieval.done];
-}
-
-static bool is_alone(const struct retrieval *r)
-{
-	return r->done >= r->alone_from;
-}
 
 /* All that was asked for has ended, but for what confirms the last message. */
 static bool is_quiet(const struct session *s)
@@ -260,7 +242,7 @@ static int on_refusal(struct session *s, const struct pop3_event *e, struct faul
 		      e->reply.code == REPLY_CODE_SYS_PERM || e->reply.code == REPLY_CODE_IN_USE;
 	s->retrieval.system_errors = system ? s->retrieval.system_errors + 1 : 0;
 	s->retrieval.shifted = true;
-	if (refuse(s, current(s), REFUSAL_RETR_FAILED, text, f) < 0)
+	if (retrieval_refuse(s, current(s), REFUSAL_RETR_FAILED, text, f) < 0)
 		return -1;
 	end_one(s);
 	if (s->retrieval.system_errors < LIMIT_SYSTEM_ERRORS)
@@ -457,7 +439,7 @@ static int ask(struct session *s, struct fault *f)
 	return pop3_command(s->pop3, POP3_NOOP, 0, f);
 }
 
-/* ---- Beginning and breaking ------------------------------------------------------------------ */
+/* ---- Beginning ------------------------------------------------------------------------------- */
 
 static int order_messages(struct session *s, struct fault *f)
 {
@@ -496,126 +478,4 @@ int retrieval_begin(struct session *s, struct fault *f)
 	s->on_event = on_retrieval;
 	s->on_idle = ask;
 	return 0;
-}
-
-/* Whom to blame for a break, and how sure that is. */
-struct blame {
-	uint32_t entry;
-	enum refusal reason;
-	bool certain; /* when it happens to a message that is fetched alone */
-};
-
-static struct suspect *suspect_of(struct session *s, uint32_t entry)
-{
-	struct slice uidl = listing_uidl(&s->listing, entry_of(s, entry));
-	struct suspect *suspect = trouble_find(s->trouble, uidl);
-
-	return suspect ? suspect : trouble_add(s->trouble, uidl);
-}
-
-static void mark_alone(struct session *s, uint32_t entry)
-{
-	struct suspect *suspect = suspect_of(s, entry);
-
-	if (!suspect)
-		return;
-	suspect->alone = true;
-	s->trouble->serial = false;
-	s->counts.settled++; /* something was learned: worth another session */
-}
-
-/* Neither in a message nor at its end: a command has no reply. Some servers end a session after so
- * many messages: whose turn it then was is not to blame. So only what is asked for first is
- * refused, and only a few in a row: then it is the server's trouble. */
-static void note_unanswered(struct session *s)
-{
-	const struct retrieval *r = &s->retrieval;
-	size_t in_flight = r->sent - r->done;
-	struct fault f;
-
-	if (in_flight == 0)
-		return;
-	if (s->pipelining && in_flight > 1) {
-		/* Answers may have been lost with it. */
-		s->trouble->serial = true;
-		s->counts.settled++;
-		return;
-	}
-	uint32_t entry = r->order[r->done];
-	if (pop3_unconfirmed(s->pop3) != 0 && in_flight > 1) {
-		/* One of the two: alone it will show. */
-		mark_alone(s, entry);
-		mark_alone(s, r->order[r->done + 1]);
-		return;
-	}
-	if (s->counts.fetched > 0) {
-		mark_alone(s, entry);
-		return;
-	}
-	struct suspect *suspect = suspect_of(s, entry);
-	if (!suspect)
-		return;
-	s->counts.settled++;
-	if (++suspect->breaks < LIMIT_BREAKS)
-		return;
-	(void)refuse(s, entry, REFUSAL_TRUNCATED, s->fault.text, &f);
-	if (++s->trouble->unanswered >= LIMIT_SYSTEM_ERRORS)
-		fault_widen(&s->fault, SCOPE_ACCOUNT);
-}
-
-/* The entry of a message number among those asked for and not ended. */
-static bool find_in_flight(const struct session *s, uint32_t number, uint32_t *ret)
-{
-	const struct retrieval *r = &s->retrieval;
-
-	for (size_t i = r->done; number > 0 && i < r->sent; i++) {
-		if (entry_of(s, r->order[i])->number == number) {
-			*ret = r->order[i];
-			return true;
-		}
-	}
-	return false;
-}
-
-static bool find_blame(struct session *s, struct blame *ret)
-{
-	const struct retrieval *r = &s->retrieval;
-	uint32_t entry;
-
-	if (r->draining || r->held) {
-		entry = r->draining ? r->doubted : current(s);
-		*ret = (struct blame){entry, REFUSAL_FRAMING, false};
-		return true;
-	}
-	if (find_in_flight(s, pop3_suspect(s->pop3), &entry)) {
-		*ret = (struct blame){entry, REFUSAL_FRAMING, true};
-		return true;
-	}
-	if (find_in_flight(s, pop3_receiving(s->pop3), &entry)) {
-		*ret = (struct blame){entry, REFUSAL_TRUNCATED, false};
-		return true;
-	}
-	return false;
-}
-
-void retrieval_note_break(struct session *s)
-{
-	struct fault f;
-	struct blame b;
-
-	if (s->state != SESSION_FETCHING || s->fault.code != FAULT_PROTOCOL ||
-		s->fault.scope > SCOPE_SESSION || s->retrieval.refused)
-		return;
-	if (!find_blame(s, &b)) {
-		note_unanswered(s);
-		return;
-	}
-	struct suspect *suspect = suspect_of(s, b.entry);
-	if (!suspect)
-		return;
-	suspect->breaks++;
-	bool was_alone = suspect->alone || is_alone(&s->retrieval);
-	mark_alone(s, b.entry);
-	if (b.certain ? was_alone : suspect->breaks >= LIMIT_BREAKS)
-		(void)refuse(s, b.entry, b.reason, s->fault.text, &f);
 }

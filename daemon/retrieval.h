@@ -47,5 +47,6 @@ void retrieval_deinit(struct retrieval *r);
 int retrieval_begin(struct session *s, struct fault *f) MUST_CHECK;
 /* An item is durable. */
 void retrieval_settle(struct session *s, const struct item *item);
-/* The session breaks: what was arriving, or was out of step, is noted in s->trouble. */
+/* retrieval_break.c. The session breaks: what was arriving, or was out of step, is noted in
+ * s->trouble. */
 void retrieval_note_break(struct session *s);

@@ -1,4 +1,4 @@
-/* The inside of struct session: for session*.c and retrieval.c. */
+/* The inside of struct session: for session*.c and retrieval*.c. */
 #pragma once
 
 #include "daemon/login.h"
