@@ -23,7 +23,6 @@
 #define LIMIT_LISTED	   2000000     /* messages in one maildrop */
 #define LIMIT_LISTED_UIDLS (128 * MIB) /* their UIDLs, in bytes */
 #define LIMIT_COMMANDS	   8192	       /* POP3 commands queued and in flight in one session */
-#define LIMIT_COMMAND	   255	       /* RFC 2449 section 4: octets with CRLF */
 #define LIMIT_SASL_LINE	   (12 * KIB)  /* RFC 4954 section 4 gives 12288 for base64 lines */
 #define LIMIT_CONNECTIONS  256	       /* of one event loop: libcurl walks them for each receive */
 #define LIMIT_GREETING                                                                             \

@@ -44,7 +44,7 @@ struct login {
 };
 
 /* login_refusal.c: what the server's refusals mean, in words for a person: what went wrong, and
- * what to do next. All but the last two yield -1. */
+ * what to do next. The first three yield -1. */
 
 /* No answer of POP3 to this command. */
 int login_unexpected(struct slice line, const char *command, struct fault *f);

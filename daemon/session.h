@@ -33,8 +33,9 @@ struct session;
 int session_new(const struct session_tools *tools, const struct account *account,
 	const struct secret *secret, const struct maildrop *maildrop, struct trouble *trouble,
 	struct session **ret, struct fault *f) MUST_CHECK;
-/* Drops the connection where there still is one. Items of it may still come back from the intake:
- * session_is_settled() says when none will. */
+/* Drops the connection where there still is one. Before its end (session_step() said 0) items of it
+ * may be with the intake, and name it to session_settle(): then only where nobody takes them in any
+ * more. */
 struct session *session_free(struct session *s);
 
 /* Goes on as far as it can without waiting. SESSION_GOING: wait for the network or the intake;
