@@ -18,8 +18,18 @@ static int step(struct known_cursor *c, sqlite3_stmt *s, bool *ret, struct fault
 	return r < 0 ? -1 : 0;
 }
 
-int known_open_unkept(
-	struct store *s, uint64_t maildrop, struct known_cursor **ret, struct fault *f)
+/* A query of its own, at its first row. */
+static int begin(struct known_cursor *c, enum catalog_statement which, uint64_t maildrop,
+	sqlite3_stmt **ret, bool *ret_has, struct fault *f)
+{
+	*ret = catalog_cursor(c->store->catalog, which, f);
+	if (!*ret)
+		return -1;
+	bind_number(*ret, 1, maildrop);
+	return step(c, *ret, ret_has, f);
+}
+
+static int open_cursor(struct store *s, struct known_cursor **ret, struct fault *f)
 {
 	struct known_cursor *c CLEANUP(known_closep) = calloc(1, sizeof *c);
 
@@ -28,11 +38,17 @@ int known_open_unkept(
 	if (store_open_catalog(s, f) < 0)
 		return -1;
 	c->store = s;
-	c->unkept = catalog_cursor(s->catalog, SQL_KNOWN_UNKEPT, f);
-	if (!c->unkept)
-		return -1;
-	bind_number(c->unkept, 1, maildrop);
-	if (step(c, c->unkept, &c->has_unkept, f) < 0)
+	*ret = TAKE(c);
+	return 0;
+}
+
+int known_open_unkept(
+	struct store *s, uint64_t maildrop, struct known_cursor **ret, struct fault *f)
+{
+	struct known_cursor *c CLEANUP(known_closep) = NULL;
+
+	if (open_cursor(s, &c, f) < 0 ||
+		begin(c, SQL_KNOWN_UNKEPT, maildrop, &c->unkept, &c->has_unkept, f) < 0)
 		return -1;
 	*ret = TAKE(c);
 	return 0;
@@ -40,21 +56,12 @@ int known_open_unkept(
 
 int known_open(struct store *s, uint64_t maildrop, struct known_cursor **ret, struct fault *f)
 {
-	struct known_cursor *c CLEANUP(known_closep) = calloc(1, sizeof *c);
+	struct known_cursor *c CLEANUP(known_closep) = NULL;
 
-	if (!c)
-		return fault_memory(f);
-	if (store_open_catalog(s, f) < 0)
-		return -1;
-	c->store = s;
-	c->kept = catalog_cursor(s->catalog, SQL_KNOWN_KEPT, f);
-	c->unkept = c->kept ? catalog_cursor(s->catalog, SQL_KNOWN_UNKEPT, f) : NULL;
-	if (!c->unkept)
-		return -1;
-	bind_number(c->kept, 1, maildrop);
-	bind_number(c->unkept, 1, maildrop);
 	/* The first step of the first begins a snapshot that the second then reads too. */
-	if (step(c, c->kept, &c->has_kept, f) < 0 || step(c, c->unkept, &c->has_unkept, f) < 0)
+	if (open_cursor(s, &c, f) < 0 ||
+		begin(c, SQL_KNOWN_KEPT, maildrop, &c->kept, &c->has_kept, f) < 0 ||
+		begin(c, SQL_KNOWN_UNKEPT, maildrop, &c->unkept, &c->has_unkept, f) < 0)
 		return -1;
 	*ret = TAKE(c);
 	return 0;

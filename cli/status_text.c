@@ -194,83 +194,56 @@ static void print_account(struct run *run, const struct account_report *a)
 
 /* ---- Polls that fail ------------------------------------------------------------------------- */
 
-/* What a poll failed of. */
-static const char *failure_words(enum fault_code code)
-{
-	switch (code) {
-	case FAULT_LOGIN:
-		return "login refused";
-	case FAULT_REACH:
-		return "no connection"; /* or none that is to be trusted */
-	case FAULT_PROTOCOL:
-		return "server out of order";
-	case FAULT_USAGE:
-	case FAULT_ACCESS:
-	case FAULT_MISSING:
-		return "cannot be polled";
-	case FAULT_BUSY:
-		return "busy";
-	case FAULT_WRITE:
-		return "cannot be written";
-	case FAULT_INTERRUPT:
-		return "interrupted";
-	case FAULT_NONE:
-	case FAULT_SYSTEM:
-	case FAULT_MEMORY:
-	case FAULT_LIMIT:
-	case FAULT_FORMAT:
-	case FAULT_DAMAGE:
-		break;
-	}
-	return "failing";
-}
+/* What a poll failed of, and what to do about it, before the account's name. */
+struct failure {
+	const char *words, *advice;
+};
 
-/* What to do about it, before the account's name. */
-static const char *advice(enum fault_code code)
+static struct failure failure_of(enum fault_code code)
 {
-	switch (code) {
-	case FAULT_LOGIN:
-		return "check its user and password, then run popkeep fetch";
-	case FAULT_REACH:
-		return "check the server's name and port, its certificate and the network; then "
-		       "run popkeep fetch";
-	case FAULT_USAGE:
-	case FAULT_ACCESS:
-	case FAULT_MISSING:
-		return "mend its configuration or its secret, then run popkeep account check";
-	case FAULT_WRITE:
-		return "make room or mend the disk, then run popkeep fetch";
-	case FAULT_INTERRUPT:
-	case FAULT_BUSY:
-		return "run popkeep fetch";
-	case FAULT_NONE:
-	case FAULT_SYSTEM:
-	case FAULT_MEMORY:
-	case FAULT_LIMIT:
-	case FAULT_FORMAT:
-	case FAULT_DAMAGE:
-	case FAULT_PROTOCOL:
-		break;
-	}
-	return "to see more, run popkeep account check";
+	static const char mend[] =
+		"mend its configuration or its secret, then run popkeep account check";
+	static const struct failure known[] = {
+		[FAULT_LOGIN] = {"login refused",
+			"check its user and password, then run popkeep fetch"},
+		/* or none that is to be trusted */
+		[FAULT_REACH] = {"no connection",
+			"check the server's name and port, its certificate and the network; then "
+			"run popkeep fetch"},
+		[FAULT_PROTOCOL] = {"server out of order", NULL},
+		[FAULT_USAGE] = {"cannot be polled", mend},
+		[FAULT_ACCESS] = {"cannot be polled", mend},
+		[FAULT_MISSING] = {"cannot be polled", mend},
+		[FAULT_BUSY] = {"busy", "run popkeep fetch"},
+		[FAULT_WRITE] = {"cannot be written",
+			"make room or mend the disk, then run popkeep fetch"},
+		[FAULT_INTERRUPT] = {"interrupted", "run popkeep fetch"},
+	};
+	struct failure ret = {0};
+
+	if ((size_t)code < sizeof known / sizeof *known)
+		ret = known[code];
+	return (struct failure){ret.words ? ret.words : "failing",
+		ret.advice ? ret.advice : "to see more, run popkeep account check"};
 }
 
 static void print_health(struct run *run, const struct account_report *a)
 {
 	struct output *o = &run->out;
 	const struct health *h = a->health;
+	struct failure failure = failure_of(h->code);
 	char since[TEXT_MOMENT], next[TEXT_MOMENT], tries[TEXT_NUMBER];
 
-	say(o, 2, "%s since %s, %s %s; %s%s", failure_words(h->code),
-		text_minute(o, h->since, since), text_count(h->failures, tries),
-		plural(h->failures, "try", "tries"), h->next ? "next try " : "no next try is known",
+	say(o, 2, "%s since %s, %s %s; %s%s", failure.words, text_minute(o, h->since, since),
+		text_count(h->failures, tries), plural(h->failures, "try", "tries"),
+		h->next ? "next try " : "no next try is known",
 		h->next ? text_minute(o, h->next, next) : "");
 	if (h->text[0])
 		say(o, 4, "%s", h->text);
 	/* Many texts say behind a semicolon what to do. */
 	bool told = strstr(h->text, "; ") != NULL;
 	if (a->needs & NEEDS_POLLS)
-		say(o, 4, "%s %s", told ? "then run popkeep fetch" : advice(h->code), a->name);
+		say(o, 4, "%s %s", told ? "then run popkeep fetch" : failure.advice, a->name);
 	else if (!told)
 		say(o, 4, "this may pass by itself");
 }
