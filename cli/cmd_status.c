@@ -22,7 +22,7 @@ static int show(struct run *run, const struct report_terms *terms, enum status_w
 		status_print_json(run, &s, which);
 	else if (status_print_text(run, &s, which, &f) < 0)
 		return run_fail(run, &f);
-	return status_verdict(&s);
+	return run->config_broken ? STATUS_USAGE : status_verdict(&s);
 }
 
 static int status_run(struct run *run)
@@ -55,12 +55,15 @@ const struct command command_status = {
 	.name = "status",
 	.arguments = "",
 	.summary = "show whether everything is kept",
-	.details = "Every message that a server lists is archived, or pending, or refused with a\n"
-		   "reason. Exit status 3 when something is not archived, an account's polls keep\n"
-		   "failing, one is stale, the disk is full, or the service cannot read its\n"
-		   "configuration.",
+	.details =
+		"Every message that a server lists is archived, or pending, or refused with a\n"
+		"reason. Exit status 3 when something is not archived, an account's polls keep\n"
+		"failing, one is stale, the disk is full, or the service cannot read its\n"
+		"configuration. A broken configuration gives 2, and the archive is shown all the\n"
+		"same.",
 	.options = options,
 	.everyday = true,
 	.needs = NEEDS_ARCHIVE,
+	.survives_config = true,
 	.function = status_run,
 };

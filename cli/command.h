@@ -18,6 +18,7 @@ struct command {
 	const struct option_spec *options;
 	bool everyday; /* shown by `popkeep help`, the others by `help --all` */
 	enum command_needs needs;
+	bool survives_config; /* goes on with a configuration that is broken: run->config_broken */
 	/* Returns the exit status; prints its own failures. */
 	int (*function)(struct run *run);
 };

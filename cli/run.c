@@ -30,6 +30,24 @@ const char *run_named_config(const struct run *run)
 	return path ? path : from_environment("POPKEEP_CONFIG");
 }
 
+/* For a command that shows the archive all the same, where it is known which one. */
+static bool salvage(struct run *run, const char *path, const struct fault *f)
+{
+	struct fault ignored;
+
+	if (!run->command || !run->command->survives_config ||
+		config_salvage(path, &run->config, &ignored) < 0)
+		return false;
+	if (!run->config->archive && !option_value(&run->arguments, "archive") &&
+		!from_environment("POPKEEP_ARCHIVE")) {
+		config_freep(&run->config);
+		return false;
+	}
+	run->config_broken = true;
+	run_complain(run, "the configuration is broken: %s", f->text);
+	return true;
+}
+
 static int load_config(struct run *run, struct fault *f)
 {
 	const char *path = run_named_config(run);
@@ -43,6 +61,8 @@ static int load_config(struct run *run, struct fault *f)
 		path = found;
 	}
 	if (config_load(path, &run->config, f) < 0) {
+		if (salvage(run, path, f))
+			return 0;
 		/* Exit 5 means that nothing matched; this is the command line's fault. */
 		if (f->code == FAULT_MISSING)
 			f->code = FAULT_USAGE;

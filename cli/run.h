@@ -33,6 +33,7 @@ struct run {
 	bool json;
 
 	struct config *config; /* NULL: there is none */
+	bool config_broken;    /* it has no accounts, and of the other keys those that were right */
 	char *folder;	       /* of the archive */
 	bool folder_is_named;  /* by -C or POPKEEP_ARCHIVE: fetch does not make it */
 	const char *cache_dir; /* or NULL */

@@ -3,7 +3,9 @@
 int status_read(
 	struct status *ret, struct run *run, const struct report_terms *terms, struct fault *f)
 {
-	if (report_read(&ret->report, run->store, run->config, terms, f) < 0 ||
+	const struct config *config = run->config_broken ? NULL : run->config;
+
+	if (report_read(&ret->report, run->store, config, terms, f) < 0 ||
 		store_totals(run->store, &ret->totals, f) < 0)
 		return -1;
 	if (!ret->report.served)

@@ -180,7 +180,7 @@ static void print_account(struct run *run, const struct account_report *a)
 
 	if (a->replaced)
 		more = ", replaced: the account's server or user changed";
-	else if (run->config && !a->configured)
+	else if (run->config && !run->config_broken && !a->configured)
 		more = ", not configured: fetch --url polls it";
 	out_format(o, "\n");
 	say(o, 0, "%s (%s at %s): %s%s%s", escape_text(slice_text(a->name), name, sizeof name),

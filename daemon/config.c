@@ -227,6 +227,19 @@ int config_load(const char *path, struct config **ret, struct fault *f)
 	return 0;
 }
 
+int config_salvage(const char *path, struct config **ret, struct fault *f)
+{
+	struct config_parse p CLEANUP(config_parse_deinit) = {0};
+
+	if (config_parse(path, &p) < 0 && !p.config)
+		return complaints_result(&p.complaints, f) < 0 ? -1 : fault_memory(f);
+	for (size_t i = 0; i < p.config->accounts_n; i++)
+		account_deinit(&p.config->accounts[i]);
+	p.config->accounts_n = 0;
+	*ret = TAKE(p.config);
+	return 0;
+}
+
 /* 0, 1: no such file there, -1: out of memory. Takes over path. */
 static int offer_path(char *path, char **ret, struct fault *f)
 {

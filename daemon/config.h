@@ -42,6 +42,9 @@ struct config {
  * FAULT_MEMORY. Not for two threads at once: libconfuse's scanner is one for the process. Memory:
  * about three times the largest file while reading. */
 int config_load(const char *path, struct config **ret, struct fault *f) MUST_CHECK;
+/* Of a configuration that config_load() refuses: what could be read of the global keys, without any
+ * account, for who only wants to look at the archive. FAULT_USAGE: nothing could be. */
+int config_salvage(const char *path, struct config **ret, struct fault *f) MUST_CHECK;
 struct config *config_free(struct config *c);
 void config_freep(struct config **c);
 

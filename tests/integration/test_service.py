@@ -256,9 +256,13 @@ def a_broken_configuration_at_reload_leaves_the_old_one_in_force(folder):
     with Server(MAIL[:3]) as server:
         keep = scripted_account(folder, server, interval='1d')
         with Service(keep) as service:
+            service.wait_for('3 new', 60)
             keep.write_config('intervall = "5m"\n')
             service.reload()
             service.wait_for('the configuration is broken')
+            result = keep.run('status', code=popkeep.USAGE)
+            check('intervall' in result.err and b'goes on with the one before' in result.out
+                  and b'3 listed' in result.out, str(result))
             keep.write_config()
             equal(keep.fetch_account('anna')['listed'], 3, 'the old one works')
             result = keep.run('status', code=None)
