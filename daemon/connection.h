@@ -96,9 +96,9 @@ int connection_send(
 	struct connection *c, struct slice bytes, size_t *ret_n, struct fault *f) MUST_CHECK;
 
 /* A server that writes an answer in small pieces (popa3d, solid-pop3d) waits for each to be
- * acknowledged, and the kernel takes 40 ms where we have nothing to send: so at first each receive
- * is acknowledged at once. Not worth a system call each where commands are pipelined. */
-enum connection_acks { ACKS_AT_ONCE, ACKS_AS_USUAL };
+ * acknowledged, and the kernel takes 40 ms where we have nothing to send. Worth a system call and a
+ * packet for each receive only where commands are not pipelined. */
+enum connection_acks { ACKS_AS_USUAL, ACKS_AT_ONCE };
 void connection_set_acks(struct connection *c, enum connection_acks acks);
 
 enum { CONNECTION_TLS_TEXT = 128, CONNECTION_PIN_TEXT = 64 };
