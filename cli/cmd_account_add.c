@@ -8,6 +8,7 @@
 #include "archive/escape.h"
 #include "archive/limits.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -168,6 +169,19 @@ static int write_section(struct addition *x, struct fault *f)
 	return config_write_account(&x->section, x->name, pairs, sizeof pairs / sizeof *pairs, f);
 }
 
+/* Not by EXTERNAL and GSSAPI. */
+static bool logs_in_by_password(const char *auth)
+{
+	char upper[32];
+	struct account forced = {.auth = upper};
+	size_t n = 0;
+
+	for (; auth && auth[n] && n + 1 < sizeof upper; n++)
+		upper[n] = (char)toupper((unsigned char)auth[n]);
+	upper[n] = '\0';
+	return !auth || secret_is_needed(&forced);
+}
+
 static int read_arguments(struct addition *x, struct fault *f)
 {
 	static const char *const sources[] = {"password-command", "password-file", "token-command"};
@@ -188,7 +202,7 @@ static int read_arguments(struct addition *x, struct fault *f)
 		return fault_set(f, FAULT_USAGE, SCOPE_SESSION, 0,
 			"NAME: 1 to %d of A-Z a-z 0-9 . _ - @ +, not beginning with . or -",
 			LIMIT_ACCOUNT_NAME);
-	x->asks = given == 0;
+	x->asks = given == 0 && logs_in_by_password(option_value(a, "auth"));
 	return write_section(x, f);
 }
 

@@ -159,6 +159,17 @@ def values_of_every_kind_arrive_as_they_are(folder):
 
 
 @case
+def no_password_is_asked_for_where_the_mechanism_needs_none(folder):
+    keep = a_home(folder, beginning(folder))
+    add = ('account', 'add', 'anna', '--server', 'pop3s://127.0.0.1', '--user', 'anna', '--no-check')
+    keep.run(*add, '--auth', 'external', start_new_session=True)
+    listed = keep.json('account', 'list').of_type('account')[0]
+    equal((listed['auth'], listed['secret']), ('EXTERNAL', 'none'), 'account')
+    result = keep.run(*(a.replace('anna', 'bert') for a in add), code=USAGE, start_new_session=True)
+    check('no terminal' in result.err, str(result))
+
+
+@case
 def relative_paths_are_those_of_the_command_line(folder):
     keep = a_home(folder, beginning(folder))
     command = [str(a) for a in adding('anna', folder)]
