@@ -159,6 +159,13 @@ void intake_release_maildrop(struct intake *i, uint64_t number)
 
 enum { QUESTIONS_MAX = 64 }; /* answered together, by one commit */
 
+static void fail(struct intake *i, const struct fault *f)
+{
+	if (!i->failed)
+		i->fault = *f;
+	i->failed = true;
+}
+
 /* In the thread. */
 static void answer(struct intake *i, struct question **all, size_t n)
 {
@@ -180,16 +187,14 @@ static void answer(struct intake *i, struct question **all, size_t n)
 			a->outcome = -1;
 		unlock(i);
 	}
+	if (r == 0 || f.code != FAULT_WRITE)
+		return;
+	lock(i);
+	fail(i, &f);
+	unlock(i);
 }
 
 /* ---- The thread ------------------------------------------------------------------------------ */
-
-static void fail(struct intake *i, const struct fault *f)
-{
-	if (!i->failed)
-		i->fault = *f;
-	i->failed = true;
-}
 
 static void collect_notices(struct intake *i)
 {

@@ -149,6 +149,7 @@ void service_take_secret(struct service *s, struct runner_answer *answer)
 
 static void remember_fault(struct job *job, const struct poller_event *e)
 {
+	job->is_repeated = job->text && strcmp(job->text, e->fault.text) == 0;
 	free(job->text);
 	job->text = e->fault.code == FAULT_NONE ? NULL : strdup(e->fault.text);
 	job->code = e->fault.code;

@@ -48,10 +48,11 @@ struct job {
 	struct sums sums;
 	enum fault_code code; /* of the last poll */
 	enum hindrance hindrance;
-	char *text;	 /* of the last poll's failure; NULL */
-	char *noticed;	 /* the last notice that was logged */
-	bool has_health; /* the archive holds a row of it */
-	bool alerted;	 /* somebody was told that it fails */
+	char *text;	  /* of the last poll's failure; NULL */
+	bool is_repeated; /* text is that of the poll before, too */
+	char *noticed;	  /* the last notice that was logged */
+	bool has_health;  /* the archive holds a row of it */
+	bool alerted;	  /* somebody was told that it fails */
 
 	/* While it is polled */
 	struct poll *poll;	/* NULL: it is not */

@@ -115,8 +115,10 @@ static void log_job(struct job *job, enum schedule_state before, const struct po
 			"%s", before == SCHEDULE_WELL ? "polled" : "polls go well again");
 		return;
 	}
-	log_line(e->hindrance == HINDRANCE_STOPPED ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARNING, job->name,
-		"%s%s; next try in %s",
+	/* A server that is away for a day is told once. */
+	bool is_news = e->hindrance != HINDRANCE_STOPPED &&
+		       (!job->is_repeated || job->schedule.state != before);
+	log_line(is_news ? LOG_LEVEL_WARNING : LOG_LEVEL_DEBUG, job->name, "%s%s; next try in %s",
 		job->schedule.state == SCHEDULE_ATTENTION ? "needs attention: " : "", e->fault.text,
 		delay_text(job, delay, sizeof delay));
 }

@@ -37,6 +37,10 @@ def kept(keep):
     return len(keep.digests())
 
 
+class Refuses(Session):
+    password_reply = '-ERR [AUTH] no'
+
+
 # ---- Polling --------------------------------------------------------------------------------------
 
 @case
@@ -374,9 +378,6 @@ def a_configuration_where_the_service_writes_is_told_or_refused(folder):
 
 @case
 def a_wrong_password_is_tried_thrice_a_day_and_no_more(folder):
-    class Refuses(Session):
-        password_reply = '-ERR [AUTH] no'
-
     with Server(MAIL[:3], Refuses) as server:
         keep = scripted_account(folder, server, interval='10s')
         with Service(keep) as service:
@@ -449,8 +450,7 @@ def a_password_command_that_hangs_holds_up_nobody_else(folder):
         equal(server.sessions, [], 'sessions without a password')
 
 
-@case
-def a_write_that_fails_ends_it_with_74_and_an_alert(folder):
+def ends_with_74_when_a_sync_fails(folder, which):
     mail = mailgen.mailbox('failing', 40, size=5000)
     told = folder / 'told'
     with Server(mail) as server:
@@ -458,12 +458,12 @@ def a_write_that_fails_ends_it_with_74_and_an_alert(folder):
         keep.globals['alert-command'] = f'echo "$POPKEEP_EVENT" >> {told}'
         keep.init()
         inject = ('strace', '-f', '-qq', '-o', str(folder / 'strace'), '-e', 'trace=fdatasync',
-                  '-e', 'inject=fdatasync:error=EIO:when=4')
+                  '-e', f'inject=fdatasync:error=EIO:when={which}')
         # LeakSanitizer does not work under strace.
         service = Service(keep, before=inject, environment={
             'ASAN_OPTIONS': f'detect_leaks=0:exitcode={popkeep.SANITIZER_EXIT}'}).start()
         equal(service.wait(60), popkeep.WRITE, f'exit status; the log is\n{service.log}\n')
-        check('fdatasync' in (folder / 'strace').read_text(), 'a sync was failed')
+        check('EIO' in (folder / 'strace').read_text(), 'a sync was failed')
         equal(told.read_text(), 'write-failed\n', 'alerts')
         result = keep.run('status', code=popkeep.PARTLY)
         check('the last write to the archive failed' in str(result), str(result))
@@ -471,6 +471,31 @@ def a_write_that_fails_ends_it_with_74_and_an_alert(folder):
         with Service(keep):
             wait_until(lambda: kept(keep) == len(mail), 60, 'all kept')
         check_kept(keep, mail)
+
+
+@case
+def a_write_that_fails_ends_it_with_74_and_an_alert(folder):
+    for which in (1, 2, 4):   # the first is of the group that registers the maildrop
+        below = folder / str(which)
+        below.mkdir()
+        ends_with_74_when_a_sync_fails(below, which)
+
+
+@case
+def a_failure_that_goes_on_is_logged_once(folder):
+    class Away(Session):
+        banner = b'-ERR not now'
+
+    with Server(MAIL[:3], Away) as server:
+        keep = scripted_account(folder, server, interval='1d')
+        with Service(keep) as service:
+            service.wait_for('not now', 60)
+            for _ in range(3):
+                keep.fetch('anna', code=popkeep.UNREACHABLE)
+            Away.banner = b'-ERR never'
+            keep.fetch('anna', code=popkeep.UNREACHABLE)
+            service.wait_for('never')
+            equal(sum('not now' in line for line in service.lines), 1, 'lines of the same failure')
 
 
 @case
@@ -716,9 +741,6 @@ def metrics_that_move_leave_no_file_behind(folder):
 
 @case
 def an_alert_is_given_when_an_account_needs_attention_and_when_it_is_well_again(folder):
-    class Refuses(Session):
-        password_reply = '-ERR [AUTH] no'
-
     told = folder / 'told'
     with Server(MAIL[:3], Refuses) as server:
         keep = scripted_account(folder, server, interval='1d')
@@ -737,9 +759,6 @@ def an_alert_is_given_when_an_account_needs_attention_and_when_it_is_well_again(
 
 @case
 def who_was_alerted_hears_that_all_is_well_from_the_next_service_too(folder):
-    class Refuses(Session):
-        password_reply = '-ERR [AUTH] no'
-
     told = folder / 'told'
     with Server(MAIL[:3], Refuses) as server:
         keep = scripted_account(folder, server, interval='1d')
