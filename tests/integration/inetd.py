@@ -17,7 +17,7 @@ MOST = 40
 
 
 def kill_all(*unused):
-    for pid in children:
+    for pid in list(children):   # one that ends meanwhile is taken out
         try:
             os.killpg(pid, signal.SIGKILL)
         except ProcessLookupError:   # it has ended, or not come to its setsid() yet
