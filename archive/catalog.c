@@ -78,6 +78,34 @@ static const char *const migrations[] = {
 	" failures INTEGER NOT NULL,"
 	" code INTEGER NOT NULL," /* enum fault_code */
 	" text TEXT NOT NULL) STRICT, WITHOUT ROWID;",
+	"CREATE INDEX message_place ON message (segment, frame_offset, entry_offset);"
+	"ALTER TABLE segment ADD COLUMN messages INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE segment ADD COLUMN bytes INTEGER NOT NULL DEFAULT 0;" /* of mail */
+	"ALTER TABLE segment ADD COLUMN first INTEGER NOT NULL DEFAULT 0;" /* oldest archived */
+	"ALTER TABLE segment ADD COLUMN digest BLOB;" /* of a sealed segment's file */
+	"UPDATE segment SET"
+	" messages = (SELECT count(*) FROM message WHERE segment = number),"
+	" bytes = (SELECT coalesce(sum(size), 0) FROM message WHERE segment = number),"
+	" first = (SELECT coalesce(min(archived), 0) FROM message WHERE segment = number);"
+	"CREATE TABLE lost (" /* id: number of the keep line whose message is lost */
+	" id INTEGER PRIMARY KEY,"
+	" digest BLOB NOT NULL) STRICT;"
+	"CREATE TABLE upkeep ("
+	" job INTEGER PRIMARY KEY," /* enum upkeep_job */
+	" tried INTEGER NOT NULL,"
+	" succeeded INTEGER NOT NULL,"
+	" code INTEGER NOT NULL,"
+	" text TEXT NOT NULL) STRICT;"
+	"CREATE TABLE scrub (" /* how far a verify that goes on later has come */
+	" depth INTEGER PRIMARY KEY,"
+	" began INTEGER NOT NULL,"
+	" segment INTEGER NOT NULL,"
+	" offset INTEGER NOT NULL,"
+	" done INTEGER NOT NULL," /* bytes of files */
+	" damaged INTEGER NOT NULL) STRICT;"
+	"CREATE TABLE handed ("	  /* to the seal-command */
+	" file TEXT PRIMARY KEY," /* segments/000012.tar.zst */
+	" t INTEGER NOT NULL) STRICT, WITHOUT ROWID;",
 };
 
 enum {

@@ -115,6 +115,20 @@
 #define LIMIT_ACCEPT_REASON    255 /* why somebody accepts that a message cannot be had */
 #define LIMIT_HEALTH_TEXT      512 /* of what stood in the way of an account's polls */
 
+/* Sealed segments */
+#define LIMIT_SEALED_FRAME     (16 * MIB) /* decoded bytes of one of their frames, at most */
+#define LIMIT_SEALED_FRAMES    1000000	  /* in one frame table */
+#define LIMIT_SEGMENT_BYTES    (4 * GIB)  /* of mail, and ingest begins another open segment */
+#define LIMIT_SEGMENT_MESSAGES 250000	  /* likewise: what a seal remembers has a cap */
+#define LIMIT_SPLIT_MESSAGE    (64 * MIB) /* a larger one is not searched for parts */
+#define LIMIT_PART_LEAST       (16 * KIB) /* decoded: smaller ones stay in their message */
+#define LIMIT_RECIPE_PIECES    1024
+#define LIMIT_RECIPE	       (LIMIT_SPLIT_MESSAGE + 256 * KIB) /* the entry's bytes */
+#define LIMIT_WORKER_MS	       300000 /* without a sign of life from popkeep-worker */
+#define LIMIT_WORKER_TEXT      512    /* why it failed */
+#define LIMIT_MAINTENANCE_MS   600000 /* for one's turn to seal, repack, copy */
+#define LIMIT_REPACK_SOURCES   64     /* segments that become one */
+
 /* What the header reader looks at */
 #define LIMIT_HEADER_BYTES (256 * KIB)
 #define LIMIT_HEADER_FIELD (16 * KIB)

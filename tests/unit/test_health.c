@@ -3,6 +3,7 @@
 
 #include "archive/check.h"
 #include "archive/limits.h"
+#include "tests/unit/schema.h"
 #include "tests/unit/world.h"
 
 #include <fcntl.h>
@@ -110,8 +111,8 @@ static void a_reader_of_a_catalog_from_before_finds_all_well(void **state)
 	struct health *all = NULL;
 	size_t n = 99;
 
-	assert_int_equal(sqlite3_exec(catalog_handle(w->store->catalog),
-				 "DROP TABLE health; PRAGMA user_version = 2", NULL, NULL, NULL),
+	assert_int_equal(
+		sqlite3_exec(catalog_handle(w->store->catalog), SCHEMA_BACK_TO_2, NULL, NULL, NULL),
 		SQLITE_OK);
 	store_close(w->store);
 	w->store = NULL;

@@ -1,0 +1,29 @@
+/* Writing a sealed segment: entries into large frames, then the tables. Bytes go to a descriptor in
+ * order, a pipe as well as a file. Used by popkeep-worker. */
+#pragma once
+
+#include "archive/digest.h"
+#include "archive/moment.h"
+
+struct dense_options {
+	int level;	      /* of zstd, 1 to 19 */
+	uint64_t frame_bytes; /* decoded; 64 KiB to LIMIT_SEALED_FRAME */
+};
+
+struct dense;
+/* fd is borrowed. */
+int dense_open(int fd, const struct dense_options *options, struct dense **ret,
+	struct fault *f) MUST_CHECK;
+struct dense *dense_close(struct dense *d);
+void dense_closep(struct dense **d);
+
+/* Begins an entry; exactly size bytes follow by dense_put(). Where it lies: *ret_frame, *ret_entry
+ * (NULL: not of interest), as of recipes. FAULT_WRITE: the descriptor takes no more. */
+int dense_begin(struct dense *d, const char *name, uint64_t size, moment_ms mtime,
+	uint64_t *ret_frame, uint64_t *ret_entry, struct fault *f) MUST_CHECK;
+int dense_put(struct dense *d, struct slice bytes, struct fault *f) MUST_CHECK;
+/* An entry of `size` decoded bytes would not begin a new frame: for putting together what is read
+ * together. */
+bool dense_fits(const struct dense *d, uint64_t size);
+/* tar's end blocks, the last frame, both tables. */
+int dense_end(struct dense *d, struct fault *f) MUST_CHECK;
