@@ -29,7 +29,10 @@ enum { CATALOG_PARTLY = 1 };
 int catalog_checkpoint(const char *path) MUST_CHECK;
 sqlite3 *catalog_handle(struct catalog *c);
 /* Of the file when it was opened: readers may see an older one, and do without its tables. */
-enum { SCHEMA_HEALTH = 3 }; /* the first that has the table of health.h */
+enum {
+	SCHEMA_HEALTH = 3, /* the first that has the table of health.h */
+	SCHEMA_UPKEEP = 4  /* those of upkeep.h, and what segments hold */
+};
 int catalog_schema(const struct catalog *c);
 
 /* A transaction that can write; then exactly one of commit and rollback. */
@@ -176,6 +179,21 @@ int catalog_get_place(struct catalog *c, const struct digest *d, struct location
 	X(DELETE_HEALTH, "DELETE FROM health WHERE account = ?1")                                  \
 	X(ALL_HEALTH, "SELECT account, state, since, tried, next, failures, code, text FROM "      \
 		      "health ORDER BY account")                                                   \
+	X(PUT_UPKEEP, "INSERT INTO upkeep (job, tried, succeeded, code, text) "                    \
+		      "VALUES (?1, ?2, CASE ?3 WHEN 0 THEN ?2 ELSE 0 END, ?3, ?4) "                \
+		      "ON CONFLICT (job) DO UPDATE SET tried = ?2, "                               \
+		      "succeeded = CASE ?3 WHEN 0 THEN ?2 ELSE succeeded END, "                    \
+		      "code = ?3, text = ?4")                                                      \
+	X(GET_UPKEEP, "SELECT tried, succeeded, code, text FROM upkeep WHERE job = ?1")            \
+	X(NEXT_UNSEALED, "SELECT number, class, messages, bytes, first FROM segment "              \
+			 "WHERE number > ?1 AND state IN (1, 3) AND messages > 0 "                 \
+			 "ORDER BY number LIMIT 1")                                                \
+	X(NEXT_UNHANDED, "SELECT number FROM segment WHERE number > ?1 AND state = 2 AND NOT "     \
+			 "EXISTS (SELECT 1 FROM handed "                                           \
+			 "WHERE file = printf('segments/%06lld.tar.zst', number)) "                \
+			 "ORDER BY number LIMIT 1")                                                \
+	X(GET_HANDED, "SELECT 1 FROM handed WHERE file = ?1")                                      \
+	X(PUT_HANDED, "INSERT OR REPLACE INTO handed (file, t) VALUES (?1, ?2)")                   \
 	X(PUT_SEGMENT, "INSERT OR REPLACE INTO segment (number, state, length, class) "            \
 		       "VALUES (?1, ?2, ?3, ?4)")                                                  \
 	X(OPEN_SEGMENT, "SELECT number, state, length, class FROM segment "                        \
