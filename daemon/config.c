@@ -31,6 +31,7 @@ struct config *config_free(struct config *c)
 	free(c->alert_command);
 	free(c->metrics_file);
 	free(c->runtime_dir);
+	free(c->seal_command);
 	free_texts(c->files, c->files_n);
 	free_texts(c->folders, c->folders_n);
 	free(c);

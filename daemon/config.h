@@ -2,6 +2,7 @@
  * given back. No secret stands in it, and none is read here. */
 #pragma once
 
+#include "archive/seal.h"
 #include "daemon/account.h"
 
 #include <stddef.h>
@@ -11,6 +12,11 @@ enum sandbox_mode {
 	SANDBOX_REQUIRED /* nothing is parsed without it */
 };
 
+enum seal_when {
+	SEAL_AUTO, /* by the service, when it is due */
+	SEAL_NEVER /* by `popkeep seal` alone */
+};
+
 struct config {
 	char *path;	 /* of the file that was loaded */
 	char *archive;	 /* absolute or relative to the working directory; NULL: not configured */
@@ -18,6 +24,10 @@ struct config {
 	char *alert_command; /* run by /bin/sh -c; NULL: none */
 	char *metrics_file;  /* NULL: none is written */
 	char *runtime_dir;   /* of the control socket; NULL: not configured */
+	char *seal_command;  /* run by /bin/sh -c for each file that will not change; NULL: none */
+	enum seal_when seal;
+	struct seal_due seal_due;
+	struct seal_options seal_options;
 	uint64_t min_free;
 	uint32_t interval_ms; /* the default; each account has its own */
 	uint32_t max_sessions;

@@ -11,8 +11,10 @@
 #include <strings.h>
 
 enum { SECOND_MS = 1000, HOUR_MS = 3600000 };
-#define DAY_MS	    (24 * UINT64_C(3600000))
-#define MESSAGE_MIN KIB
+#define DAY_MS		(24 * UINT64_C(3600000))
+#define MESSAGE_MIN	KIB
+#define SEAL_FRAME_MIN	(64 * KIB)
+#define SEAL_LEVEL_MOST 19
 
 static int wrong(struct fault *f, const char *what)
 {
@@ -157,6 +159,70 @@ static int set_sandbox(const struct config_target *to, const char *value, struct
 	return 0;
 }
 
+static int set_seal(const struct config_target *to, const char *value, struct fault *f)
+{
+	(void)f;
+	if (strcmp(value, "auto") == 0)
+		to->config->seal = SEAL_AUTO;
+	else if (strcmp(value, "never") == 0)
+		to->config->seal = SEAL_NEVER;
+	else
+		return 1;
+	return 0;
+}
+
+static int put_size(uint64_t *to, const char *value, uint64_t least, uint64_t most)
+{
+	uint64_t size;
+
+	if (quantity_size(value, &size) != 0 || size < least || size > most)
+		return 1;
+	*to = size;
+	return 0;
+}
+
+static int set_seal_size(const struct config_target *to, const char *value, struct fault *f)
+{
+	(void)f;
+	return put_size(&to->config->seal_due.bytes, value, MIB, LIMIT_SEGMENT_BYTES);
+}
+
+static int set_seal_age(const struct config_target *to, const char *value, struct fault *f)
+{
+	uint64_t ms;
+
+	(void)f;
+	if (quantity_duration(value, &ms) != 0 || ms < HOUR_MS || ms > 3650 * DAY_MS)
+		return 1;
+	to->config->seal_due.age_ms = (int64_t)ms;
+	return 0;
+}
+
+static int set_seal_level(const struct config_target *to, const char *value, struct fault *f)
+{
+	uint32_t level = 0;
+
+	(void)f;
+	if (put_count(&level, value, SEAL_LEVEL_MOST) != 0)
+		return 1;
+	to->config->seal_options.level = (int)level;
+	return 0;
+}
+
+static int set_seal_frame(const struct config_target *to, const char *value, struct fault *f)
+{
+	(void)f;
+	return put_size(
+		&to->config->seal_options.frame_bytes, value, SEAL_FRAME_MIN, LIMIT_SEALED_FRAME);
+}
+
+static int set_seal_command(const struct config_target *to, const char *value, struct fault *f)
+{
+	if (is_blank(value))
+		return wrong(f, "the value is empty");
+	return put_text(&to->config->seal_command, value, f);
+}
+
 static int put_duration(uint32_t *to, const char *value, uint64_t least, uint64_t most)
 {
 	uint64_t ms;
@@ -271,7 +337,8 @@ static int set_proxy(const struct config_target *to, const char *value, struct f
 	return put_text(&to->account->proxy, value, f);
 }
 
-static int set_pipelining(const struct config_target *to, const char *value, struct fault *f)
+/* Yes or no. */
+static int put_flag(bool *to, const char *value)
 {
 	static const struct {
 		const char *word;
@@ -279,14 +346,30 @@ static int set_pipelining(const struct config_target *to, const char *value, str
 	} words[] = {{"yes", true}, {"on", true}, {"true", true}, {"no", false}, {"off", false},
 		{"false", false}};
 
-	(void)f;
 	for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
 		if (strcmp(value, words[i].word) == 0) {
-			to->account->pipelining = words[i].means;
+			*to = words[i].means;
 			return 0;
 		}
 	}
 	return 1;
+}
+
+static int set_pipelining(const struct config_target *to, const char *value, struct fault *f)
+{
+	(void)f;
+	return put_flag(&to->account->pipelining, value);
+}
+
+static int set_part_sharing(const struct config_target *to, const char *value, struct fault *f)
+{
+	bool shares = false;
+
+	(void)f;
+	if (put_flag(&shares, value) != 0)
+		return 1;
+	to->config->seal_options.sharing = shares ? SEAL_SHARING_ON : SEAL_SHARING_OFF;
+	return 0;
 }
 
 static int set_class(const struct config_target *to, const char *value, struct fault *f)
@@ -302,13 +385,8 @@ static int set_class(const struct config_target *to, const char *value, struct f
 
 static int set_max_message_size(const struct config_target *to, const char *value, struct fault *f)
 {
-	uint64_t size;
-
 	(void)f;
-	if (quantity_size(value, &size) != 0 || size < MESSAGE_MIN || size > LIMIT_MESSAGE)
-		return 1;
-	to->account->max_message_size = size;
-	return 0;
+	return put_size(&to->account->max_message_size, value, MESSAGE_MIN, LIMIT_MESSAGE);
 }
 
 static int set_delete_after(const struct config_target *to, const char *value, struct fault *f)
@@ -392,6 +470,16 @@ static const struct config_key_def KEYS[CONFIG_KEYS] = {
 	[KEY_MAX_SESSIONS_PER_SERVER] = {"max-sessions-per-server", GLOBAL, "a number from 1 to 64",
 		set_max_sessions_per_server},
 	[KEY_SANDBOX] = {"sandbox", GLOBAL, "\"best\" or \"required\"", set_sandbox},
+	[KEY_SEAL] = {"seal", GLOBAL, "\"auto\" or \"never\"", set_seal},
+	[KEY_SEAL_SIZE] = {"seal-size", GLOBAL, "a size from 1 MiB to 4 GiB, like \"1 GiB\"",
+		set_seal_size},
+	[KEY_SEAL_AGE] = {"seal-age", GLOBAL, "a duration from 1h to 3650d, like \"30d\"",
+		set_seal_age},
+	[KEY_SEAL_LEVEL] = {"seal-level", GLOBAL, "a number from 1 to 19", set_seal_level},
+	[KEY_SEAL_FRAME] = {"seal-frame", GLOBAL, "a size from 64 KiB to 16 MiB, like \"4 MiB\"",
+		set_seal_frame},
+	[KEY_SEAL_COMMAND] = {"seal-command", GLOBAL, "a command", set_seal_command},
+	[KEY_PART_SHARING] = {"part-sharing", GLOBAL, "\"on\" or \"off\"", set_part_sharing},
 	[KEY_INTERVAL] = {"interval", BOTH, "a duration from 10s to 30d, like \"15m\"",
 		set_interval},
 	[KEY_TLS] = {"tls", BOTH, "\"implicit\", \"starttls\" or \"none\"", set_tls},

@@ -24,7 +24,9 @@
 #include <sys/stat.h>
 
 enum { READ_SIZE = 65536, ACCOUNTS_FIRST = 64, SHOWN = 80 };
-#define MIN_FREE (1 * GIB)
+#define MIN_FREE    (1 * GIB)
+#define SEAL_BYTES  (1 * GIB)
+#define SEAL_AGE_MS (30 * INT64_C(86400000))
 
 struct reader;
 struct slot {
@@ -124,7 +126,7 @@ static int set_value(struct reader *r, enum config_place place, enum config_key 
 		return complain_memory(&p->complaints);
 	if (result < 0)
 		return complain(&p->complaints, r->file, line, "%s: %s", def->name, f.text);
-	origin->keys |= UINT32_C(1) << key;
+	origin->keys |= UINT64_C(1) << key;
 	return 0;
 }
 
@@ -204,7 +206,7 @@ static void check_secrets(struct reader *r, const char *shown)
 
 static void check_tls(struct reader *r)
 {
-	static const uint32_t BOTH = UINT32_C(1) << KEY_SERVER | UINT32_C(1) << KEY_TLS;
+	static const uint64_t BOTH = UINT64_C(1) << KEY_SERVER | UINT64_C(1) << KEY_TLS;
 	struct account *a = &r->current;
 
 	if ((r->origin.keys & BOTH) != BOTH)
@@ -493,6 +495,8 @@ static struct config *make_config(void)
 			.max_sessions = LIMIT_SESSIONS,
 			.max_sessions_per_server = LIMIT_SESSIONS_SERVER,
 			.sandbox = SANDBOX_BEST,
+			.seal_due = {SEAL_BYTES, SEAL_AGE_MS},
+			.seal_options = SEAL_OPTIONS_DEFAULT,
 		};
 	return c;
 }

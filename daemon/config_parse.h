@@ -9,7 +9,7 @@
 struct config_origin {
 	const char *file;
 	unsigned line;
-	uint32_t keys; /* bit 1 << enum config_key: it has its own */
+	uint64_t keys; /* bit 1 << enum config_key: it has its own */
 	enum tls_mode tls;
 };
 

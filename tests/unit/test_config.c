@@ -49,6 +49,13 @@ static void an_empty_file_gives_the_defaults(void **state)
 	assert_int_equal(c->max_sessions, 64);
 	assert_int_equal(c->max_sessions_per_server, 4);
 	assert_int_equal(c->sandbox, SANDBOX_BEST);
+	assert_int_equal(c->seal, SEAL_AUTO);
+	assert_int_equal(c->seal_due.bytes, 1 * GIB);
+	assert_int_equal(c->seal_due.age_ms, INT64_C(2592000000));
+	assert_int_equal(c->seal_options.level, 9);
+	assert_int_equal(c->seal_options.frame_bytes, 4 * MIB);
+	assert_int_equal(c->seal_options.sharing, SEAL_SHARING_ON);
+	assert_null(c->seal_command);
 	assert_int_equal(c->accounts_n, 0);
 	assert_null(config_account(c, "anna"));
 }
@@ -273,6 +280,23 @@ static void a_wrong_value_is_named_with_what_was_expected(void **state)
 		{"max-sessions-per-server = 65",
 			"max-sessions-per-server = \"65\": expected a number from 1 to 64"},
 		{"sandbox = off", "sandbox = \"off\": expected \"best\" or \"required\""},
+		{"seal = no", "seal = \"no\": expected \"auto\" or \"never\""},
+		{"seal-size = 1023K",
+			"seal-size = \"1023K\": expected a size from 1 MiB to 4 GiB, like "
+			"\"1 GiB\""},
+		{"seal-size = 5G",
+			"seal-size = \"5G\": expected a size from 1 MiB to 4 GiB, like \"1 GiB\""},
+		{"seal-age = 59m", "seal-age = \"59m\": expected a duration from 1h to 3650d, "
+				   "like \"30d\""},
+		{"seal-age = 3651d", "seal-age = \"3651d\": expected a duration from 1h to 3650d, "
+				     "like \"30d\""},
+		{"seal-level = 0", "seal-level = \"0\": expected a number from 1 to 19"},
+		{"seal-level = 20", "seal-level = \"20\": expected a number from 1 to 19"},
+		{"seal-frame = 63K", "seal-frame = \"63K\": expected a size from 64 KiB to 16 MiB, "
+				     "like \"4 MiB\""},
+		{"seal-frame = 17M", "seal-frame = \"17M\": expected a size from 64 KiB to 16 MiB, "
+				     "like \"4 MiB\""},
+		{"part-sharing = maybe", "part-sharing = \"maybe\": expected \"on\" or \"off\""},
 		{"tls = ssl", "tls = \"ssl\": expected \"implicit\", \"starttls\" or \"none\""},
 		{"tls-pin = \"sha1//x\"", "tls-pin = \"sha1//x\": expected \"sha256//\" and 44 "
 					  "characters of base64, several joined by \";\""},
@@ -523,6 +547,36 @@ static void the_services_global_keys_are_read(void **state)
 		"a.conf:4: \"alert-command\" does not belong into an account section");
 }
 
+static void the_keys_of_sealing_are_read(void **state)
+{
+	struct config *c CLEANUP(config_freep) = load(
+		"seal = never\nseal-size = 1M\nseal-age = 1h\nseal-level = 19\n"
+		"seal-frame = 64K\npart-sharing = off\nseal-command = \"cp $POPKEEP_FILE /x\"\n");
+	struct config *most CLEANUP(config_freep) =
+		load("seal = auto\nseal-size = 4G\nseal-age = 3650d\nseal-level = 1\n"
+		     "seal-frame = 16M\npart-sharing = yes\n");
+
+	(void)state;
+	assert_int_equal(c->seal, SEAL_NEVER);
+	assert_int_equal(c->seal_due.bytes, MIB);
+	assert_int_equal(c->seal_due.age_ms, 3600000);
+	assert_int_equal(c->seal_options.level, 19);
+	assert_int_equal(c->seal_options.frame_bytes, 64 * KIB);
+	assert_int_equal(c->seal_options.sharing, SEAL_SHARING_OFF);
+	assert_string_equal(c->seal_command, "cp $POPKEEP_FILE /x");
+	assert_int_equal(most->seal, SEAL_AUTO);
+	assert_int_equal(most->seal_due.bytes, LIMIT_SEGMENT_BYTES);
+	assert_int_equal(most->seal_due.age_ms, INT64_C(315360000000));
+	assert_int_equal(most->seal_options.level, 1);
+	assert_int_equal(most->seal_options.frame_bytes, LIMIT_SEALED_FRAME);
+	assert_int_equal(most->seal_options.sharing, SEAL_SHARING_ON);
+	refused("seal-command = \"\"\n", "a.conf:1: seal-command: the value is empty");
+	refused(ANNA "seal-size = 1G\n}\n",
+		"a.conf:4: \"seal-size\" does not belong into an account section");
+	refused("seal-sise = 1G\n",
+		"a.conf:1: unknown key \"seal-sise\"; did you mean \"seal-size\"?");
+}
+
 static void the_files_and_folders_that_were_read_are_listed(void **state)
 {
 	(void)state;
@@ -726,6 +780,7 @@ int main(void)
 		IN_FOLDER(paths_are_relative_to_the_file_they_stand_in),
 		IN_FOLDER(an_include_may_be_a_pattern_and_errors_name_its_file),
 		IN_FOLDER(the_services_global_keys_are_read),
+		IN_FOLDER(the_keys_of_sealing_are_read),
 		IN_FOLDER(the_files_and_folders_that_were_read_are_listed),
 		IN_FOLDER(lines_after_an_include_are_counted_in_the_including_file),
 		IN_FOLDER(an_include_of_itself_ends),
