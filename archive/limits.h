@@ -123,7 +123,10 @@
 #define LIMIT_SPLIT_MESSAGE    (64 * MIB) /* a larger one is not searched for parts */
 #define LIMIT_PART_LEAST       (16 * KIB) /* decoded: smaller ones stay in their message */
 #define LIMIT_RECIPE_PIECES    1024
-#define LIMIT_RECIPE	       (LIMIT_SPLIT_MESSAGE + 256 * KIB) /* the entry's bytes */
+#define LIMIT_RECIPE_HEADER    (256 * KIB)				   /* its text */
+#define LIMIT_RECIPE	       (LIMIT_SPLIT_MESSAGE + LIMIT_RECIPE_HEADER) /* the entry's bytes */
+#define LIMIT_BOUNDARIES       32     /* remembered while a message is split */
+#define LIMIT_BOUNDARY	       256    /* characters of one; RFC 2046 section 5.1.1 says 70 */
 #define LIMIT_WORKER_MS	       300000 /* without a sign of life from popkeep-worker */
 #define LIMIT_WORKER_TEXT      512    /* why it failed */
 #define LIMIT_MAINTENANCE_MS   600000 /* for one's turn to seal, repack, copy */

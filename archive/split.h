@@ -21,8 +21,8 @@ struct split {
 
 /* The spans in order, none overlapping; each a BASE64 whose decoded bytes encode back to exactly
  * its bytes (that is tried), or a RAW body of at least LIMIT_PART_LEAST. What comes behind the last
- * that fits is not split. Linear in the message's length. scratch: for decoding, max
- * LIMIT_SPLIT_MESSAGE or more. FAULT_MEMORY. */
+ * that fits is not split, and nothing of a message of more than LIMIT_SPLIT_MESSAGE. Linear in the
+ * message's length. scratch: for the trial, max 1 MiB or more. FAULT_MEMORY. */
 int split_message(struct slice message, struct buffer *scratch, struct split *ret,
 	struct fault *f) MUST_CHECK;
 
