@@ -4,7 +4,7 @@ JOBS ?= $(shell nproc)
 PYTHON := /usr/bin/python3
 
 .DEFAULT_GOAL := help
-.PHONY: help deps deps-build build run test install bench check-format tidy clean
+.PHONY: help deps deps-build build run test install bench fuzz check-format tidy clean
 
 help:
 	@echo 'make run      install what is missing, build, run the service (POPKEEP_CONFIG=file, or a demonstration)'
@@ -13,6 +13,7 @@ help:
 	@echo 'make deps     install the missing Debian packages; make deps-build: only those that a build needs'
 	@echo 'make install  into PREFIX=$(PREFIX), below DESTDIR'
 	@echo 'make bench    measure'
+	@echo 'make fuzz     every fuzz target for FUZZ_SECONDS=60, or TARGET=name alone'
 	@echo 'make check-format, make tidy, make clean'
 
 deps:
@@ -39,6 +40,10 @@ install: build
 bench: deps build
 	@meson test -C build --benchmark --verbose --num-processes 1
 
+fuzz:
+	@sh tests/deps.sh build test fuzz
+	@TARGET="$(TARGET)" bash tests/fuzz/fuzz.sh
+
 check-format:
 	@sh tests/deps.sh check
 	@git ls-files -z '*.c' '*.h' | xargs -0 clang-format-14 --dry-run -Werror
@@ -48,4 +53,4 @@ tidy:
 	@sh tests/tidy.sh
 
 clean:
-	@rm -rf build build-test build-tidy
+	@rm -rf build build-test build-tidy build-fuzz

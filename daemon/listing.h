@@ -45,5 +45,6 @@ void listing_sort(struct listing *l);
 
 static inline struct slice listing_uidl(const struct listing *l, const struct listed *e)
 {
-	return slice_of(l->uidls.data + e->uidl_at, e->uidl_len);
+	/* Empty UIDLs alone take no storage. */
+	return e->uidl_len ? slice_of(l->uidls.data + e->uidl_at, e->uidl_len) : slice_text("");
 }

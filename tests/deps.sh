@@ -12,6 +12,12 @@ strace systemd tar zstd libarchive-tools"
 
 packages_check="clang-format-14 clang-tidy-14"
 
+# llvm-14: its symbolizer names the lines of a crash.
+packages_fuzz="clang-14 libclang-rt-14-dev llvm-14"
+
+# What popkeep is measured against.
+packages_bench="borgbackup restic gzip zstd"
+
 # Other POP3 servers, for tests/integration/test_interop.py, and libraries of theirs. As packages the
 # servers exclude each other and start themselves: these are never installed, only unpacked into a
 # cache folder, a folder for each.
@@ -30,8 +36,10 @@ for group in "$@"; do
     build) wanted="$wanted $packages_build" ;;
     test) wanted="$wanted $packages_test" ;;
     check) wanted="$wanted $packages_check" ;;
+    fuzz) wanted="$wanted $packages_fuzz" ;;
+    bench) wanted="$wanted $packages_bench" ;;
     interop) unpacked="$unpacked $packages_interop" ;;
-    *) echo "deps.sh: no group $group (build, test, check, interop)" >&2; exit 2 ;;
+    *) echo "deps.sh: no group $group (build, test, check, fuzz, bench, interop)" >&2; exit 2 ;;
     esac
 done
 
