@@ -53,13 +53,14 @@
 #define LIMIT_TRICKLE	   512	/* octets in `timeout` that count as progress */
 
 /* Waits */
-#define LIMIT_CONNECT_MS 30000
-#define LIMIT_REPLY_MS	 60000 /* without a byte from the server; see `timeout` */
-#define LIMIT_IN_USE_MS	 60000 /* for a maildrop that our own dropped session still locks */
-#define LIMIT_QUIT_MS	 5000
-#define LIMIT_LOCK_MS	 60000 /* for one's turn to commit */
-#define LIMIT_SECRET_MS	 60000 /* for a password-command or token-command */
-#define LIMIT_ALERT_MS	 60000 /* for an alert-command */
+#define LIMIT_CONNECT_MS  30000
+#define LIMIT_REPLY_MS	  60000 /* without a byte from the server; see `timeout` */
+#define LIMIT_IN_USE_MS	  60000 /* for a maildrop that our own dropped session still locks */
+#define LIMIT_QUIT_MS	  5000
+#define LIMIT_LOCK_MS	  60000	   /* for one's turn to commit */
+#define LIMIT_SECRET_MS	  60000	   /* for a password-command or token-command */
+#define LIMIT_ALERT_MS	  60000	   /* for an alert-command */
+#define LIMIT_HANDOVER_MS 21600000 /* for a seal-command, with one file: six hours */
 
 /* The runner */
 #define LIMIT_RUNNER_COMMANDS 16  /* password-commands that run at once; the others wait */
