@@ -1,19 +1,9 @@
 #include "daemon/harden.h"
 
+#include "daemon/sanitizer.h"
+
 #include <sys/prctl.h>
 #include <sys/resource.h>
-
-#ifdef __has_feature
-#if __has_feature(address_sanitizer)
-#define HAS_ASAN 1
-#endif
-#endif
-#ifdef __SANITIZE_ADDRESS__
-#define HAS_ASAN 1
-#endif
-#ifndef HAS_ASAN
-#define HAS_ASAN 0
-#endif
 
 void process_harden(void)
 {
@@ -21,6 +11,6 @@ void process_harden(void)
 
 	(void)setrlimit(RLIMIT_CORE, &none);
 	/* AddressSanitizer's search for leaks traces the process, which then must allow it. */
-	if (!HAS_ASAN)
+	if (!WITH_ADDRESS_SANITIZER)
 		(void)prctl(PR_SET_DUMPABLE, 0);
 }

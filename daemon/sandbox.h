@@ -28,8 +28,14 @@ enum sandbox_kerberos {
 			       */
 };
 
+enum sandbox_who {
+	SANDBOX_SERVICE,
+	SANDBOX_WORKER /* worker_sandbox.h: of all the rest, only the mode counts */
+};
+
 /* All borrowed, for the call. */
 struct sandbox_plan {
+	enum sandbox_who who;
 	/* Folders that exist: archive, cache, runtime folder, the folder of the metrics' file. */
 	const char *const *write_folders;
 	size_t write_folders_n;

@@ -33,7 +33,8 @@ enum { RULE_PATH_BENEATH = 1, CREATE_VERSION = 1 };
 #define FS_TRUNCATE    (UINT64_C(1) << 14) /* 3 */
 #define FS_IOCTL_DEV   (UINT64_C(1) << 15) /* 5 */
 
-#define NET_BIND_TCP   (UINT64_C(1) << 0) /* 4; connecting is not handled, and so is free */
+#define NET_BIND_TCP   (UINT64_C(1) << 0) /* 4 */
+#define NET_CONNECT    (UINT64_C(1) << 1) /* 4; where it is not handled it is free */
 #define SCOPE_ABSTRACT (UINT64_C(1) << 0) /* 6 */
 #define SCOPE_SIGNAL   (UINT64_C(1) << 1) /* 6 */
 
@@ -100,24 +101,24 @@ static uint64_t handled_by(int abi)
 }
 
 /* The service manager's socket may have an abstract name, and then it must stay within reach. */
-static uint64_t scopes(void)
+static uint64_t scopes(enum sandbox_who who)
 {
-	const char *notify = getenv("NOTIFY_SOCKET");
+	const char *notify = who == SANDBOX_SERVICE ? getenv("NOTIFY_SOCKET") : NULL;
 
 	return notify && notify[0] == '@' ? SCOPE_SIGNAL : SCOPE_SIGNAL | SCOPE_ABSTRACT;
 }
 
-static int create_ruleset(int abi)
+static int create_ruleset(int abi, enum sandbox_who who)
 {
 	struct ruleset attr = {.fs = handled_by(abi)};
 	size_t size = sizeof(attr.fs);
 
 	if (abi >= ABI_NET) {
-		attr.net = NET_BIND_TCP;
+		attr.net = who == SANDBOX_WORKER ? NET_BIND_TCP | NET_CONNECT : NET_BIND_TCP;
 		size = offsetof(struct ruleset, scoped);
 	}
 	if (abi >= ABI_SCOPE) {
-		attr.scoped = scopes();
+		attr.scoped = scopes(who);
 		size = sizeof(attr);
 	}
 	return (int)syscall(SYS_landlock_create_ruleset, &attr, size, 0);
@@ -231,13 +232,15 @@ static int lacks(char lack[static SANDBOX_LACK_MAX], int error)
 int sandbox_landlock_as(int abi, const struct sandbox_plan *plan,
 	char lack[static SANDBOX_LACK_MAX], struct fault *f)
 {
-	int ruleset CLEANUP(fd_closep) = create_ruleset(abi);
+	int ruleset CLEANUP(fd_closep) = create_ruleset(abi, plan->who);
 
 	if (ruleset < 0)
 		return lacks(lack, errno);
-	pin_proc();
-	if (add_rules(ruleset, abi, plan, f) < 0)
-		return -1;
+	if (plan->who == SANDBOX_SERVICE) {
+		pin_proc();
+		if (add_rules(ruleset, abi, plan, f) < 0)
+			return -1;
+	}
 	if (syscall(SYS_landlock_restrict_self, ruleset, 0) < 0)
 		return lacks(lack, errno);
 	return 0;

@@ -1,13 +1,17 @@
-/* The system calls that the service loses. A list of what is denied, not of what is allowed: the C
- * library, its name service modules, libcurl, OpenSSL, SQLite and libsystemd of years to come must
- * go on working with it, and none of what stands here is anything that they need. For calls that no
- * kernel had when this was written the answer is "not implemented", which every library has to
- * expect from an older kernel, so that what is new is denied until somebody looked at it.
+/* The system calls that the service loses (what the worker keeps is in worker_sandbox.c). A list of
+ * what is denied, not of what is allowed: the C library, its name service modules, libcurl,
+ * OpenSSL, SQLite and libsystemd of years to come must go on working with it, and none of what
+ * stands here is anything that they need. For calls that no kernel had when this was written the
+ * answer is "not implemented", which every library has to expect from an older kernel, so that what
+ * is new is denied until somebody looked at it.
  *
  * A filter sees numbers only, never what a pointer points to. Where it compares an argument, mind
  * that the kernel looks at 32 bits of an int and the filter at 64: a rule that denies a value masks
  * the upper half, or the value could be had with rubbish in it. */
 #include "daemon/sandbox_private.h"
+
+#include "daemon/sanitizer.h"
+#include "daemon/worker_sandbox.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -21,17 +25,6 @@
 #include <sys/prctl.h>
 #include <sys/shm.h>
 #include <sys/socket.h>
-
-#if defined(__SANITIZE_ADDRESS__)
-#define WITH_ADDRESS_SANITIZER 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define WITH_ADDRESS_SANITIZER 1
-#endif
-#endif
-#ifndef WITH_ADDRESS_SANITIZER
-#define WITH_ADDRESS_SANITIZER 0
-#endif
 
 #define LOW32	      UINT64_C(0xffffffff)
 #define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
@@ -345,10 +338,12 @@ int sandbox_seccomp(
 		(void)snprintf(lack, SANDBOX_LACK_MAX, "no seccomp on this kernel");
 		return SANDBOX_LACKS;
 	}
-	scmp_filter_ctx filter CLEANUP(filter_releasep) = seccomp_init(SCMP_ACT_ALLOW);
+	bool worker = plan->who == SANDBOX_WORKER;
+	scmp_filter_ctx filter CLEANUP(filter_releasep) =
+		seccomp_init(worker ? SCMP_ACT_ERRNO(EPERM) : SCMP_ACT_ALLOW);
 	if (!filter)
 		return fault_memory(f);
-	int r = add_rules(filter, plan);
+	int r = worker ? worker_sandbox_rules(filter) : add_rules(filter, plan);
 	if (r == -ENOMEM)
 		return fault_memory(f);
 	if (r < 0)
