@@ -133,6 +133,12 @@
 #define LIMIT_MAINTENANCE_MS   600000 /* for one's turn to seal, repack, copy */
 #define LIMIT_REPACK_SOURCES   64     /* segments that become one */
 
+/* popkeep-worker */
+#define LIMIT_WORKER_START_MS 10000	  /* until it says that it is there */
+#define LIMIT_WORKER_STOP_MS  2000	  /* to end, once its pipes are closed */
+#define LIMIT_WORKER_MEMORY   (320 * MIB) /* its heap: 256 MiB, and what lies idle in it */
+#define LIMIT_WORKER_SCRATCH  (2 * (LIMIT_SEGMENT_BYTES + LIMIT_MESSAGE)) /* its files */
+
 /* What the header reader looks at */
 #define LIMIT_HEADER_BYTES (256 * KIB)
 #define LIMIT_HEADER_FIELD (16 * KIB)
