@@ -123,6 +123,7 @@
 #define LIMIT_SEGMENT_MESSAGES 250000	  /* likewise: what a seal remembers has a cap */
 #define LIMIT_SPLIT_MESSAGE    (64 * MIB) /* a larger one is not searched for parts */
 #define LIMIT_PART_LEAST       (16 * KIB) /* decoded: smaller ones stay in their message */
+#define LIMIT_SEGMENT_SPANS    300000	  /* places of parts in one segment; beyond, none */
 #define LIMIT_RECIPE_PIECES    1024
 #define LIMIT_RECIPE_HEADER    (256 * KIB)				   /* its text */
 #define LIMIT_RECIPE	       (LIMIT_SPLIT_MESSAGE + LIMIT_RECIPE_HEADER) /* the entry's bytes */

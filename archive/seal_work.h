@@ -13,12 +13,13 @@
  *	...
  *	end
  *
- * `mail` lines come in order of source and place, at most LIMIT_SEGMENT_MESSAGES. On the status
- *pipe it says, a line each: `progress <bytes done> <bytes in all>` at least once a second or a 16
- *MiB, and last `done`, or `failed <text>`. */
+ * `mail` lines come in order of source and place, at most LIMIT_SEGMENT_MESSAGES. On the
+ * status pipe it says, a line each: `progress <bytes done> <bytes in all>` at least once a second
+ * or a 16 MiB, and last `done`, or `failed <text>`. */
 #pragma once
 
 #include "archive/digest.h"
+#include "archive/limits.h"
 #include "archive/moment.h"
 
 enum seal_sharing { SEAL_SHARING_ON, SEAL_SHARING_OFF };
@@ -43,6 +44,21 @@ int seal_request_begin(const struct seal_options *options, size_t sources, struc
 	struct fault *f) MUST_CHECK;
 int seal_request_mail(const struct seal_mail *m, struct buffer *to, struct fault *f) MUST_CHECK;
 int seal_request_end(struct buffer *to, struct fault *f) MUST_CHECK;
+
+/* The other side: reads a request from a descriptor, line by line, each number capped. Embedded;
+ * seal_request_read() first. Failures: FAULT_FORMAT, and *f names the line; FAULT_SYSTEM. */
+struct seal_reader {
+	int fd; /* borrowed */
+	struct seal_options options;
+	size_t sources;
+	size_t line, mails; /* so far */
+	size_t from, to;    /* what of text was not looked at yet */
+	char text[4096];
+};
+int seal_request_read(int fd, struct seal_reader *ret, struct fault *f) MUST_CHECK;
+enum { SEAL_MAIL = 1 };
+/* SEAL_MAIL; 0 behind `end`. */
+int seal_request_next(struct seal_reader *r, struct seal_mail *ret, struct fault *f) MUST_CHECK;
 
 /* All borrowed. */
 struct seal_fds {
