@@ -10,14 +10,18 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
-enum { CHUNK = 256 * 1024, ENTRY_NAME = DIGEST_HEX + 16 };
+enum {
+	CHUNK = 256 * 1024,
+	ENTRY_NAME = DIGEST_HEX + 16,
+	PIECE_TEXT = 160, /* of a piece in a recipe, about */
+};
 
 struct writing {
 	const struct seal_fds *fds;
 	struct gathered *g;
 	struct seal_status *status;
 	struct dense *dense;
-	struct buffer message, part, header;
+	struct buffer message, part, text;
 	struct recipe recipe;
 	uint8_t chunk[CHUNK];
 };
@@ -29,7 +33,7 @@ static void writing_freep(struct writing **w)
 	dense_close((*w)->dense);
 	buffer_deinit(&(*w)->message);
 	buffer_deinit(&(*w)->part);
-	buffer_deinit(&(*w)->header);
+	buffer_deinit(&(*w)->text);
 	free(*w);
 }
 
@@ -96,9 +100,147 @@ static int write_whole(struct writing *w, const struct gathered_mail *m, struct 
 	return copy_entry(w, name, w->fds->scratch, m->place, m->size, m->archived_s * 1000, f);
 }
 
+/* Its bytes again, out of the scratch file. */
+static int fetch(struct writing *w, const struct gathered_mail *m, struct fault *f)
+{
+	buffer_clear(&w->message);
+	if (buffer_reserve(&w->message, (size_t)m->size, f) < 0 ||
+		read_at(w->fds->scratch, w->message.data, (size_t)m->size, m->place, f) < 0)
+		return -1;
+	w->message.len = (size_t)m->size;
+	return 0;
+}
+
+static void add_literal(struct recipe *r, uint64_t size)
+{
+	if (size == 0)
+		return;
+	r->piece[r->pieces++] = (struct piece){.kind = PIECE_LITERAL, .size = size};
+	r->literal_bytes += size;
+}
+
+/* The message's pieces; where its parts lie is filled in as they stand now. */
+static void cut(const struct gathered *g, const struct gathered_mail *m, struct recipe *r)
+{
+	uint64_t at = 0;
+
+	r->size = m->size;
+	r->pieces = 0;
+	r->literal_bytes = 0;
+	for (size_t i = 0; i < m->spans; i++) {
+		const struct gathered_span *s = &g->span[m->span + i];
+		const struct gathered_part *part = &g->part[s->part];
+
+		if (!part->wanted)
+			continue;
+		add_literal(r, s->offset - at);
+		r->piece[r->pieces++] = (struct piece){
+			.kind = s->kind,
+			.size = s->size,
+			.part = part->digest,
+			.part_size = s->part_size,
+			.frame_offset = part->frame,
+			.entry_offset = part->entry,
+			.line = s->line,
+			.eol = s->eol,
+		};
+		at = s->offset + (uint64_t)s->size;
+	}
+	add_literal(r, m->size - at);
+}
+
+/* What the message and those of its parts that are not written yet take of a frame, or a little
+ * more: how long the recipe's text becomes is known when its parts have their places. */
+static uint64_t room_for(const struct gathered *g, const struct gathered_mail *m)
+{
+	uint64_t literal = m->size, text = 0, parts = 0;
+
+	for (size_t i = 0; i < m->spans; i++) {
+		const struct gathered_span *s = &g->span[m->span + i];
+
+		if (!g->part[s->part].wanted)
+			continue;
+		literal -= s->size;
+		text += PIECE_TEXT;
+		if (!g->part[s->part].written)
+			parts += tar_entry_bytes(s->part_size);
+	}
+	return parts + tar_entry_bytes(literal + text + PIECE_TEXT);
+}
+
+static int write_part(struct writing *w, const struct gathered_mail *m,
+	const struct gathered_span *s, struct fault *f)
+{
+	struct gathered_part *part = &w->g->part[s->part];
+	struct split_span span = {s->kind, s->offset, s->size, s->part_size, s->line, s->eol};
+	char name[ENTRY_NAME];
+	uint64_t entry;
+
+	name_entry("part", &part->digest, "", name);
+	if (split_decode(buffer_slice(&w->message), &span, &w->part, f) < 0 ||
+		dense_begin(w->dense, name, w->part.len, m->archived_s * 1000, &part->frame, &entry,
+			f) < 0 ||
+		dense_put(w->dense, buffer_slice(&w->part), f) < 0)
+		return -1;
+	part->entry = (uint32_t)entry;
+	part->written = true;
+	return 0;
+}
+
+static int write_parts(struct writing *w, const struct gathered_mail *m, struct fault *f)
+{
+	if (dense_keep_together(w->dense, room_for(w->g, m), f) < 0)
+		return -1;
+	for (size_t i = 0; i < m->spans; i++) {
+		const struct gathered_span *s = &w->g->span[m->span + i];
+		const struct gathered_part *part = &w->g->part[s->part];
+
+		if (part->wanted && !part->written && write_part(w, m, s, f) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int write_recipe(struct writing *w, const struct gathered_mail *m, struct fault *f)
+{
+	struct recipe *r = &w->recipe;
+	char name[ENTRY_NAME];
+	uint64_t at = 0;
+
+	cut(w->g, m, r);
+	buffer_clear(&w->text);
+	name_entry("mail", &m->digest, ".recipe", name);
+	if (recipe_format(r, &w->text, f) < 0 ||
+		dense_begin(w->dense, name, w->text.len + r->literal_bytes, m->archived_s * 1000,
+			NULL, NULL, f) < 0 ||
+		dense_put(w->dense, buffer_slice(&w->text), f) < 0)
+		return -1;
+	for (size_t i = 0; i < r->pieces; i++) {
+		struct slice piece = slice_of(w->message.data + at, (size_t)r->piece[i].size);
+
+		if (r->piece[i].kind == PIECE_LITERAL && dense_put(w->dense, piece, f) < 0)
+			return -1;
+		at += piece.len;
+	}
+	return 0;
+}
+
+static bool has_parts(const struct gathered *g, const struct gathered_mail *m)
+{
+	for (size_t i = 0; i < m->spans; i++) {
+		if (g->part[g->span[m->span + i].part].wanted)
+			return true;
+	}
+	return false;
+}
+
 static int write_message(struct writing *w, const struct gathered_mail *m, struct fault *f)
 {
-	return write_whole(w, m, f);
+	if (!has_parts(w->g, m))
+		return write_whole(w, m, f);
+	if (fetch(w, m, f) < 0 || write_parts(w, m, f) < 0 || write_recipe(w, m, f) < 0)
+		return -1;
+	return seal_status_add(w->status, (size_t)m->size, f);
 }
 
 /* ---- The rest -------------------------------------------------------------------------------- */
@@ -151,7 +293,7 @@ static int write_segment(
 	w->status = status;
 	w->message = buffer_make(LIMIT_SPLIT_MESSAGE);
 	w->part = buffer_make(LIMIT_SPLIT_MESSAGE);
-	w->header = buffer_make(LIMIT_RECIPE_HEADER);
+	w->text = buffer_make(LIMIT_RECIPE_HEADER);
 	if (dense_open(fds->out, &options, &w->dense, f) < 0)
 		return -1;
 	return write_all(w, f);
