@@ -27,6 +27,7 @@ struct seal_job {
 	struct seal_starter starter;
 	seal_progress *progress; /* NULL; nonzero stops the job: FAULT_INTERRUPT */
 	void *progress_context;
+	int64_t silence_ms;	/* of a worker, before it is given up; 0: LIMIT_WORKER_MS */
 	uint64_t scratch_limit; /* reserved: 0 */
 };
 

@@ -3,6 +3,7 @@
 #include "archive/escape.h"
 #include "archive/limits.h"
 #include "archive/moment.h"
+#include "daemon/quantity.h"
 #include "daemon/sanitizer.h"
 #include "daemon/worker.h"
 
@@ -62,6 +63,20 @@ int worker_find(char ret[static PATH_MAX], struct fault *f)
 		len > 0 ? escape_text(slice_of(self, (size_t)len), text, sizeof text)
 			: "this program",
 		POPKEEP_WORKER_INSTALLED);
+}
+
+int worker_silence(int64_t *ret_ms, struct fault *f)
+{
+	const char *value = secure_getenv("POPKEEP_WORKER_TIMEOUT");
+	char text[64];
+	uint64_t ms = 0;
+
+	if (value && value[0] && (quantity_duration(value, &ms) != 0 || ms < 1 || ms > INT32_MAX))
+		return fault_set(f, FAULT_USAGE, SCOPE_SESSION, 0,
+			"POPKEEP_WORKER_TIMEOUT is \"%s\", which is no duration like 30s or 5m",
+			escape_text(slice_text(value), text, sizeof text));
+	*ret_ms = (int64_t)ms;
+	return 0;
 }
 
 /* ---- The child ------------------------------------------------------------------------------- */

@@ -37,3 +37,7 @@ struct seal_starter worker_starter(struct worker_starter *w);
  * ../libexec/popkeep), or where it was installed. FAULT_SYSTEM: nowhere; or what POPKEEP_WORKER
  * names is no program. */
 int worker_find(char ret[static PATH_MAX], struct fault *f) MUST_CHECK;
+
+/* How long a worker may be silent, for struct seal_job: $POPKEEP_WORKER_TIMEOUT, a duration as in
+ * the configuration; 0 where it is not set: LIMIT_WORKER_MS. FAULT_USAGE: it is no duration. */
+int worker_silence(int64_t *ret_ms, struct fault *f) MUST_CHECK;

@@ -335,6 +335,23 @@ static void low_descriptors_are_moved_out_of_the_way(void **state)
 	must(j, end(j));
 }
 
+static void how_long_it_may_be_silent_is_a_duration(void **state)
+{
+	struct job *j = *state;
+	int64_t ms = -1;
+
+	assert_int_equal(unsetenv("POPKEEP_WORKER_TIMEOUT"), 0);
+	must(j, worker_silence(&ms, &j->f));
+	assert_int_equal(ms, 0);
+	assert_int_equal(setenv("POPKEEP_WORKER_TIMEOUT", "3s", 1), 0);
+	must(j, worker_silence(&ms, &j->f));
+	assert_int_equal(ms, 3000);
+	assert_int_equal(setenv("POPKEEP_WORKER_TIMEOUT", "soon", 1), 0);
+	assert_int_equal(worker_silence(&ms, &j->f), -1);
+	assert_int_equal(j->f.code, FAULT_USAGE);
+	assert_int_equal(unsetenv("POPKEEP_WORKER_TIMEOUT"), 0);
+}
+
 #define JOB(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -353,6 +370,7 @@ int main(void)
 		JOB(an_incomplete_sandbox_is_told_or_refused),
 		JOB(a_missing_program_is_named),
 		JOB(a_worker_dies_with_who_started_it),
+		JOB(how_long_it_may_be_silent_is_a_duration),
 		JOB(low_descriptors_are_moved_out_of_the_way),
 	};
 
