@@ -38,6 +38,7 @@ install: build
 	@[ "$$(id -u)" != 0 ] || chown -R --reference=Makefile build
 
 bench: deps build
+	@sh tests/deps.sh bench
 	@meson test -C build --benchmark --verbose --num-processes 1
 
 fuzz:
