@@ -201,6 +201,7 @@ int catalog_get_place(struct catalog *c, const struct digest *d, struct location
 	X(GET_SEGMENT, "SELECT number, state, length, class FROM segment WHERE number = ?1")       \
 	X(NEXT_SEGMENT, "SELECT number, state, length, class FROM segment "                        \
 			"WHERE number > ?1 ORDER BY number LIMIT 1")                               \
+	X(SEGMENT_DIGEST, "SELECT digest FROM segment WHERE number = ?1")                          \
 	X(FIND_MESSAGES,                                                                           \
 		"SELECT id, digest, size, archived, maildrop, class, segment, frame_offset, "      \
 		"entry_offset FROM message WHERE id < ?1 AND size >= ?2 AND size <= ?3 "           \
