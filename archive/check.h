@@ -40,8 +40,15 @@ void verify_closep(struct verify **v);
 struct rebuild_sums {
 	uint64_t ledger_lines, messages, missing, passed_over;
 };
-typedef void rebuild_progress(void *context, uint64_t done_bytes, uint64_t all_bytes);
+/* Nonzero stops: FAULT_INTERRUPT, and nothing has changed. */
+typedef int rebuild_progress(void *context, uint64_t done_bytes, uint64_t all_bytes);
 int store_rebuild(const char *folder, const char *cache_dir, rebuild_progress *progress,
+	void *context, struct rebuild_sums *ret, struct fault *f) MUST_CHECK;
+
+/* The same without writing to folder, which may be on a read-only medium and belong to another
+ * user: into cache_dir, a new folder of the caller's. Then store_open() with STORE_INSPECT reads
+ * it. FAULT_BUSY: a popkeepd or a job that rewrites works on it just now. */
+int store_rebuild_into(const char *folder, const char *cache_dir, rebuild_progress *progress,
 	void *context, struct rebuild_sums *ret, struct fault *f) MUST_CHECK;
 
 /* ---- The ledger for people ----------------------------------------------------------------- */

@@ -33,6 +33,8 @@ static void job_deinit(struct job *j)
  * disk. After a failed sync a second one proves nothing: then they are written again. */
 static int make_durable(struct job *j, int fd, const char *what, uint64_t number, struct fault *f)
 {
+	if (j->s->mode == STORE_INSPECT)
+		return 0;
 	bool failed = faccessat(j->s->folder_fd, FILE_WRITE_FAILED, F_OK, 0) == 0;
 
 	if (failed ? replay_write_again(fd, 0, UINT64_MAX) < 0 : fdatasync(fd) < 0)
@@ -47,6 +49,8 @@ static int sync_ledger(struct job *j, struct fault *f)
 	char name[LEDGER_NAME];
 	uint64_t last;
 
+	if (j->s->mode == STORE_INSPECT)
+		return 0;
 	if (ledger_last_file(j->s->ledger_fd, &last, f) < 0)
 		return -1;
 	ledger_name(last, name);
@@ -67,13 +71,20 @@ static int open_for_sync(struct store *s, const struct segment_file *file, struc
 {
 	char name[SEGMENT_NAME];
 
-	if (file->state == SEGMENT_SEALED)
+	if (file->state == SEGMENT_SEALED || s->mode == STORE_INSPECT)
 		return segment_open_file(s->segments_fd, file->number, f);
 	segment_name(file->number, SEGMENT_OPEN, name);
 	int fd = openat(s->segments_fd, name, O_RDWR | O_CLOEXEC);
 	if (fd < 0)
 		return fault_errno(f, FAULT_SYSTEM, SCOPE_ARCHIVE, errno, "segments/%s", name);
 	return fd;
+}
+
+static int show(struct job *j, struct fault *f)
+{
+	if (!j->progress || j->progress(j->context, j->done, j->all) == 0)
+		return 0;
+	return fault_set(f, FAULT_INTERRUPT, SCOPE_ARCHIVE, 0, "stopped before all was read");
 }
 
 static int walk_all(struct job *j, struct fault *f)
@@ -94,8 +105,8 @@ static int walk_all(struct job *j, struct fault *f)
 		if (replay_walk(j->s, j->c, files[i].number, fd, 0, files[i].size, f) < 0)
 			return fault_prefix(f, "segment %06" PRIu64, files[i].number);
 		j->done += files[i].size;
-		if (j->progress)
-			j->progress(j->context, j->done, j->all);
+		if (show(j, f) < 0)
+			return -1;
 	}
 	return 0;
 }
@@ -210,4 +221,32 @@ int store_rebuild(const char *folder, const char *cache_dir, rebuild_progress *p
 		turns_take_commit(s->lock_fd, LIMIT_LOCK_MS, f) < 0)
 		return -1;
 	return rebuild(s, progress, context, ret, f); /* closing the store gives the turn back */
+}
+
+/* An archive that is written to cannot be read without its catalog. */
+static int refuse_busy(struct store *s, struct fault *f)
+{
+	static const enum turn turns[] = {TURN_SERVICE, TURN_MAINTENANCE, TURN_COMMIT};
+	struct fault ignored;
+	int fd CLEANUP(fd_closep) = openat(s->folder_fd, FILE_LOCK, O_RDONLY | O_CLOEXEC);
+
+	for (size_t i = 0; fd >= 0 && i < sizeof turns / sizeof *turns; i++) {
+		if (turn_test(fd, turns[i], &ignored) == TURN_TAKEN)
+			return fault_set(f, FAULT_BUSY, SCOPE_ARCHIVE, 0,
+				"%s is in use as an archive; use -C for it, or try again when "
+				"nobody writes to it",
+				s->folder);
+	}
+	return 0;
+}
+
+int store_rebuild_into(const char *folder, const char *cache_dir, rebuild_progress *progress,
+	void *context, struct rebuild_sums *ret, struct fault *f)
+{
+	struct store *s CLEANUP(store_closep) = NULL;
+
+	if (store_open_folders(folder, cache_dir, STORE_INSPECT, &s, f) < 0 ||
+		refuse_busy(s, f) < 0)
+		return -1;
+	return rebuild(s, progress, context, ret, f);
 }

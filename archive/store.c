@@ -90,8 +90,8 @@ static int open_parts(struct store *s, struct fault *f)
 	if (s->segments_fd < 0)
 		return fault_errno(f, FAULT_DAMAGE, SCOPE_ARCHIVE, errno,
 			"%s: cannot open ledger/ and segments/", s->folder);
-	if (s->mode ==
-		STORE_READ) /* takes no turns; the folder may be one that cannot be written */
+	/* Without turns; the folder may be one that cannot be written. */
+	if (s->mode != STORE_WRITE)
 		return 0;
 	s->lock_fd = openat(s->folder_fd, FILE_LOCK, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	if (s->lock_fd < 0)
@@ -172,7 +172,7 @@ int store_open_folders(const char *folder, const char *cache_dir, enum store_mod
 
 	if (allocate(folder, cache_dir, mode, &s, f) < 0 ||
 		open_folder(folder, &s->folder_fd, f) < 0 ||
-		refuse_stranger(folder, s->folder_fd, f) < 0 ||
+		(mode != STORE_INSPECT && refuse_stranger(folder, s->folder_fd, f) < 0) ||
 		read_layout(folder, s->folder_fd, mode, s->id, f) < 0)
 		return -1;
 	if (open_parts(s, f) < 0 || refuse_network(cache_dir ? cache_dir : folder, f) < 0)

@@ -11,9 +11,11 @@
 struct store;
 
 enum store_mode {
-	STORE_READ, /* takes no lock and writes nothing, so that a read-only folder will do; sees
-		     * what the catalog says */
-	STORE_WRITE /* may commit; brings the archive up to date after a crash when it opens */
+	STORE_READ,   /* takes no lock and writes nothing, so that a read-only folder will do; sees
+		       * what the catalog says */
+	STORE_WRITE,  /* may commit; brings the archive up to date after a crash when it opens */
+	STORE_INSPECT /* as STORE_READ, of anybody's folder, with databases of one's own elsewhere:
+		       * store_rebuild_into() */
 };
 
 /* Makes an archive in folder, which is made when it is missing and must be empty or an archive that

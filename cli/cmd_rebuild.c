@@ -3,12 +3,13 @@
 
 #include "archive/check.h"
 
-static void draw(void *context, uint64_t done_bytes, uint64_t all_bytes)
+static int draw(void *context, uint64_t done_bytes, uint64_t all_bytes)
 {
 	struct run *run = (struct run *)context;
 	struct progress_state state = {.label = "rebuilding", .done = done_bytes, .all = all_bytes};
 
 	progress_update(&run->progress, &state);
+	return 0;
 }
 
 static void print_sums(struct run *run, const struct rebuild_sums *sums)

@@ -1,6 +1,7 @@
 #include "cli/command.h"
 #include "cli/json.h"
 #include "cli/stop.h"
+#include "cli/verify_path.h"
 
 #include "archive/check.h"
 
@@ -62,7 +63,7 @@ static void draw(struct run *run, const struct verify *v)
 	progress_update(&run->progress, &state);
 }
 
-static int verify_run(struct run *run)
+static int verify_store(struct run *run)
 {
 	bool quick = option_given(&run->arguments, "quick");
 	struct verify *v CLEANUP(verify_closep) = NULL;
@@ -70,8 +71,6 @@ static int verify_run(struct run *run)
 	struct fault f;
 	int r;
 
-	if (operands_n(&run->arguments) != 0)
-		return run_usage(run, "verify checks the archive that -C names; it takes no path");
 	if (quick && option_given(&run->arguments, "full"))
 		return run_usage(run, "--quick and --full exclude each other");
 	if (verify_open(run->store, quick ? VERIFY_QUICK : VERIFY_FULL, &v, &f) < 0)
@@ -93,6 +92,11 @@ static int verify_run(struct run *run)
 	return verify_sums(v)->damaged ? STATUS_DAMAGED : STATUS_DONE;
 }
 
+static int verify_run(struct run *run)
+{
+	return verify_path_run(run, verify_store);
+}
+
 static const struct option_spec options[] = {
 	{"quick", 0, NULL, "the ledger's tree, sizes and positions; no message is read"},
 	{"full", 0, NULL, "every message is read and its digest compared (the default)"},
@@ -101,11 +105,11 @@ static const struct option_spec options[] = {
 
 const struct command command_verify = {
 	.name = "verify",
-	.arguments = "",
+	.arguments = "[PATH]",
 	.summary = "check that everything is as it was kept",
 	.details = "Names the messages that are hit; exit status 4 when something is damaged.",
 	.options = options,
 	.everyday = true,
-	.needs = NEEDS_ARCHIVE,
+	.needs = NEEDS_FOLDER,
 	.function = verify_run,
 };

@@ -311,6 +311,81 @@ def a_killed_copy_is_an_archive_and_the_next_one_goes_on(folder):
             shutil.rmtree(at)
 
 
+def verify(keep, path, *options, code=popkeep.DONE):
+    """Of a path; nothing is left behind."""
+    scratch = keep.folder / 'tmp'
+    scratch.mkdir(exist_ok=True)
+    os.environ['TMPDIR'] = str(scratch)
+    before = files(path)
+    try:
+        result = keep.json('verify', *options, path, code=code)
+    finally:
+        del os.environ['TMPDIR']
+    equal(os.listdir(scratch), [], 'what is left of the database')
+    equal(files(path) == before and not list(path.glob('catalog*')), True, 'nothing is written')
+    return result
+
+
+@case
+def verify_checks_a_copy_without_writing_to_it(folder):
+    keep = fetched_archive(folder, MAIL)
+    target = folder / 'copy'
+    copy(keep, target)
+    shutil.rmtree(keep.archive)
+    for depth in ('--quick', '--full'):
+        equal(verify(keep, target, depth).summary['messages'], len(MAIL), 'messages')
+    rewritten(open_segment(target), flipped(100_000))
+    damaged = verify(keep, target, code=popkeep.DAMAGED)
+    check(damaged.summary['damaged'] > 0, 'damage is counted')
+    rewritten(open_segment(target), flipped(100_000))
+    rewritten(target / 'ledger' / '000001.log', flipped(2000))
+    verify(keep, target, code=popkeep.DAMAGED)
+    result = keep.run('verify', folder / 'home', code=popkeep.NOTHING)
+    check('not a popkeep archive' in result.err, f'it says so\n{result}')
+
+
+@case
+def ctrl_c_leaves_nothing_of_the_database_behind(folder):
+    keep = fetched_archive(folder, MAIL)
+    copy(keep, folder / 'copy')
+    scratch = folder / 'tmp'
+    scratch.mkdir()
+    os.environ['TMPDIR'] = str(scratch)
+    try:
+        process = keep.start('verify', '--full', folder / 'copy')
+    finally:
+        del os.environ['TMPDIR']
+    wait_until(lambda: list(scratch.glob('*/*')) or process.poll() is not None, 20, 'it has begun')
+    process.send_signal(signal.SIGINT)
+    check(keep.finish(process).code in (popkeep.DONE, popkeep.FAILED), 'exit status')
+    equal(os.listdir(scratch), [], 'what is left')
+
+
+@case
+def verify_of_a_path_in_use_is_refused(folder):
+    keep = fetched_archive(folder, MAIL[:5])
+    with Service(keep):
+        result = keep.run('verify', keep.archive, code=popkeep.BUSY)
+    check('in use' in result.err, f'it says so\n{result}')
+
+
+@case
+def a_read_only_copy_can_be_verified_and_not_copied_to(folder):
+    keep = fetched_archive(folder, MAIL[:10])
+    target, disk = folder / 'copy', folder / 'disk'
+    copy(keep, target)
+    disk.mkdir()
+    if os.geteuid() != 0 or subprocess.run(['mount', '--bind', target, disk],
+                                           capture_output=True).returncode:
+        raise Skip('cannot mount')
+    try:
+        subprocess.run(['mount', '-o', 'remount,ro,bind', disk], check=True)
+        equal(verify(keep, disk, '--full').summary['messages'], 10, 'messages')
+        refused(keep, disk, popkeep.WRITE, 'Read-only file system')
+    finally:
+        subprocess.run(['umount', disk], check=True)
+
+
 @case
 def a_full_disk_is_said_and_the_copy_goes_on_when_there_is_room(folder):
     keep = fetched_archive(folder, MAIL)
