@@ -176,12 +176,12 @@ static int is_whole(
 	uint64_t from, to;
 	int r;
 
-	if (segment_walk_open(p->from, s->number, 0, s->length, &walk, f) < 0)
+	if (segment_walk_open(p->from, s->number, 0, s->length, WALK_DIGEST, &walk, f) < 0)
 		return -1;
 	while ((r = segment_walk_next(walk, &e, &from, &to, f)) == WALK_ENTRY) {
 		if (copy_progress(c, 0, f) < 0)
 			return -1;
-		if (e.is_mail && digest_compare(&e.named, &e.found) != 0)
+		if (entry_has_digest(e.kind) && digest_compare(&e.named, &e.found) != 0)
 			return fault_set(f, FAULT_DAMAGE, SCOPE_SESSION, 0,
 				"segments/%s is damaged", p->name);
 	}

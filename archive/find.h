@@ -70,8 +70,8 @@ int message_read(struct store *s, const struct message *m, message_sink *sink, v
 	struct fault *f) MUST_CHECK;
 /* Checks without giving anything out. */
 int message_check(struct store *s, const struct message *m, struct fault *f) MUST_CHECK;
-/* Only the first limit bytes, unchecked beyond their frame's checksum: for showing headers of many
- * rows quickly. to is cleared first. */
+/* Only the first limit bytes, unchecked: for showing headers of many rows quickly. to is cleared
+ * first. */
 int message_peek(struct store *s, const struct message *m, size_t limit, struct buffer *to,
 	struct fault *f) MUST_CHECK;
 

@@ -102,25 +102,36 @@ static int fill(struct frame_reader *r, struct fault *f)
 	return n > 0;
 }
 
-int frame_read(struct frame_reader *r, struct slice *ret, struct fault *f)
+void frame_reader_use(struct frame_reader *r, int fd)
 {
-	for (;;) {
-		if (r->in.pos == r->in.size) {
-			int more = fill(r, f);
+	r->fd = fd;
+}
 
-			if (more < 0)
-				return -1;
-			if (more == 0 && r->inside)
-				return fault_set(f, FAULT_DAMAGE, SCOPE_MESSAGE, 0,
-					"the frame at byte %" PRIu64 " is cut short", r->start);
-			if (more == 0)
-				return 0;
-		}
+/* Input, where there is none; 0 at the end of the file. */
+static int have_input(struct frame_reader *r, struct fault *f)
+{
+	if (r->in.pos < r->in.size)
+		return 1;
+	int more = fill(r, f);
+	if (more == 0 && r->inside)
+		return fault_set(f, FAULT_DAMAGE, SCOPE_MESSAGE, 0,
+			"the frame at byte %" PRIu64 " is cut short", r->start);
+	return more;
+}
+
+int frame_read_into(struct frame_reader *r, uint8_t *to, size_t room, size_t *ret, struct fault *f)
+{
+	ZSTD_outBuffer out = {to, room, 0};
+
+	for (;;) {
+		int more = have_input(r, f);
+
+		if (more <= 0)
+			return more;
 		if (!r->inside) {
 			r->start = frame_reader_offset(r);
 			r->inside = true;
 		}
-		ZSTD_outBuffer out = {r->out_data, OUT_SIZE, 0};
 		size_t left = ZSTD_decompressStream(r->zstd, &out, &r->in);
 		if (ZSTD_getErrorCode(left) == ZSTD_error_memory_allocation)
 			return fault_memory(f);
@@ -130,11 +141,25 @@ int frame_read(struct frame_reader *r, struct slice *ret, struct fault *f)
 				ZSTD_getErrorName(left));
 		r->inside = left != 0;
 		r->frame_end = r->inside ? 0 : frame_reader_offset(r);
-		if (out.pos > 0) {
-			*ret = slice_of(r->out_data, out.pos);
+		if (out.pos > 0 || !r->inside) {
+			*ret = out.pos;
 			return FRAME_BYTES;
 		}
 	}
+}
+
+int frame_read(struct frame_reader *r, struct slice *ret, struct fault *f)
+{
+	size_t n = 0;
+
+	while (n == 0) {
+		int more = frame_read_into(r, r->out_data, OUT_SIZE, &n, f);
+
+		if (more <= 0)
+			return more;
+	}
+	*ret = slice_of(r->out_data, n);
+	return FRAME_BYTES;
 }
 
 /* Whether a whole frame stands at the reader's place and begins with a tar header; its end. */

@@ -19,12 +19,18 @@ void frame_reader_seek(struct frame_reader *r, uint64_t from);
  * none at all. */
 enum { FRAME_BYTES = 1 };
 int frame_read(struct frame_reader *r, struct slice *ret, struct fault *f) MUST_CHECK;
+/* The same into `to`, at most room (> 0) of them. It returns at the end of each frame too, of
+ * skippable ones as well, so that *ret may be 0. */
+int frame_read_into(
+	struct frame_reader *r, uint8_t *to, size_t room, size_t *ret, struct fault *f) MUST_CHECK;
 /* File offset of the frame that the last bytes (or the failure) came from, and the end of it, once
  * its last bytes were given (0 before). */
 uint64_t frame_reader_start(const struct frame_reader *r);
 uint64_t frame_reader_end(const struct frame_reader *r);
 /* What is read of the file so far. */
 uint64_t frame_reader_offset(const struct frame_reader *r);
+/* Reads on from another descriptor of the same file. */
+void frame_reader_use(struct frame_reader *r, int fd);
 
 /* The first offset in [from, end) at which a whole frame decodes whose bytes begin with a tar
  * header; FRAME_NONE when there is none. For going on behind damage. */

@@ -118,6 +118,7 @@
 
 /* Sealed segments */
 #define LIMIT_SEALED_FRAME     (16 * MIB) /* decoded bytes of one of their frames, at most */
+#define LIMIT_CACHED_FRAMES    3 /* decoded and kept by a reader, each with its decoder's window */
 #define LIMIT_SEALED_FRAMES    1000000	  /* in one frame table */
 #define LIMIT_SEGMENT_BYTES    (4 * GIB)  /* of mail, and ingest begins another open segment */
 #define LIMIT_SEGMENT_MESSAGES 250000	  /* likewise: what a seal remembers has a cap */

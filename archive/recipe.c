@@ -191,25 +191,51 @@ static const char *parse_pieces(struct slice entry, size_t *at, struct recipe *r
 	return NULL;
 }
 
-int recipe_parse(struct slice entry, uint64_t size, struct recipe *ret, struct fault *f)
+/* The first two lines. */
+static int parse_beginning(struct slice entry, size_t *ret_at, uint64_t *ret_size, struct fault *f)
 {
 	size_t at = strlen(RECIPE_MAGIC);
 	struct words line;
 	struct slice word;
-	uint64_t sum;
 
 	if (entry.len < at || memcmp(entry.data, RECIPE_MAGIC, at) != 0)
 		return no_recipe(f, "it does not begin as one");
 	if (!next_line(entry, &at, &line) || !next_word(&line, &word) || !word_is(word, "size") ||
-		!next_number(&line, &ret->size) || !line.ended)
+		!next_number(&line, ret_size) || !line.ended)
 		return no_recipe(f, "it does not say its size");
+	if (*ret_size > LIMIT_SPLIT_MESSAGE)
+		return no_recipe(f, "a message of this size is not split");
+	*ret_at = at;
+	return 0;
+}
+
+int recipe_size(struct slice head, uint64_t *ret, struct fault *f)
+{
+	size_t at;
+
+	return parse_beginning(head, &at, ret, f);
+}
+
+int recipe_parse(struct slice entry, uint64_t size, struct recipe *ret, struct fault *f)
+{
+	return recipe_parse_head(entry, entry.len, size, ret, f);
+}
+
+int recipe_parse_head(
+	struct slice entry, uint64_t entry_size, uint64_t size, struct recipe *ret, struct fault *f)
+{
+	size_t at;
+	uint64_t sum;
+
+	if (parse_beginning(entry, &at, &ret->size, f) < 0)
+		return -1;
 	const char *wrong = parse_pieces(entry, &at, ret, &sum);
 	if (wrong)
 		return no_recipe(f, wrong);
 	ret->header_len = at;
 	if (sum != ret->size)
 		return no_recipe(f, "its pieces are not its size");
-	if (ret->literal_bytes != entry.len - at)
+	if (at > entry_size || ret->literal_bytes != entry_size - at)
 		return no_recipe(f, "its literal bytes are not those of the entry");
 	if (ret->size != size)
 		return fault_set(f, FAULT_DAMAGE, SCOPE_MESSAGE, 0,

@@ -41,6 +41,11 @@ int recipe_format(struct recipe *r, struct buffer *to, struct fault *f) MUST_CHE
  * FAULT_DAMAGE: it is no recipe, or not one of a message of this size. What it says of places is
  * not checked. */
 int recipe_parse(struct slice entry, uint64_t size, struct recipe *ret, struct fault *f) MUST_CHECK;
+/* The same of its beginning, with at least all of the text, when it is entry_size bytes in all. */
+int recipe_parse_head(struct slice head, uint64_t entry_size, uint64_t size, struct recipe *ret,
+	struct fault *f) MUST_CHECK;
+/* What the beginning of an entry says of the message's size. FAULT_DAMAGE. */
+int recipe_size(struct slice head, uint64_t *ret, struct fault *f) MUST_CHECK;
 
 /* ---- base64, streaming ----------------------------------------------------------------------- */
 

@@ -60,10 +60,11 @@ int replay_walk(struct store *s, struct catalog *c, uint64_t number, int fd, uin
 	int r;
 
 	(void)s;
-	if (segment_walk_open(fd, number, from, end, &walk, f) < 0)
+	if (segment_walk_open(fd, number, from, end, WALK_DIGEST, &walk, f) < 0)
 		return -1;
 	while ((r = segment_walk_next(walk, &e, &bad_from, &bad_to, f)) > 0) {
-		if (r != WALK_ENTRY || !e.is_mail || digest_compare(&e.named, &e.found) != 0)
+		if (r != WALK_ENTRY || !entry_is_message(e.kind) ||
+			digest_compare(&e.named, &e.found) != 0)
 			continue;
 		if (catalog_put_place(c, &e.found, &e.at, e.frames_end, f) < 0)
 			return -1;

@@ -7,6 +7,7 @@
 
 #include "archive/digest.h"
 #include "archive/find.h"
+#include "archive/frame_cache.h"
 #include "archive/moment.h"
 #include "archive/segment_file.h"
 #include "archive/spool.h"
@@ -33,23 +34,14 @@ int segment_append(struct segment_writer *w, struct spool *message, moment_ms ar
 int segment_flush(struct segment_writer *w, struct fault *f) MUST_CHECK;
 int segment_sync(struct segment_writer *w, struct fault *f) MUST_CHECK;
 
-/* ---- Reading one entry -------------------------------------------------------------------- */
+/* ---- Reading one message ------------------------------------------------------------------ */
 
-/* The frame that was decoded last: neighbours are read together, and a frame holds dozens of them.
- * Embedded; {0} at first. At most LIMIT_FRAME_ENTRY bytes. */
-struct frame_cache {
-	uint64_t segment, frame_offset;
-	struct buffer bytes;
-	bool filled, broken; /* broken: it could not be decoded to its end; fault says why */
-	struct fault fault;
-};
-void frame_cache_deinit(struct frame_cache *c);
-
-/* fd: the segment, read with pread only. Gives the bytes of the entry at `at`, which must be
- * mail/<digest>.eml of `size` bytes, in pieces; ENTRY_OTHER when something else lies there or it
- * cannot be decoded (reason in *f, FAULT_DAMAGE). At most `limit` bytes are given. An entry that
- * was decoded whole is given even where its frame is damaged behind it: its digest is the caller's
- * to check. */
+/* fd: the segment, read with pread only. Gives the bytes of the message at `at`, which must be
+ * entry mail/<digest>.eml of `size` bytes, or mail/<digest>.recipe that makes as many, in pieces;
+ * ENTRY_OTHER when something else lies there or it cannot be decoded or put together (reason in *f,
+ * FAULT_DAMAGE). A recipe's sums are checked before the sink gets a byte. At most `limit` bytes are
+ * given. Frames are decoded only as far as the message needs it: its digest is the caller's to
+ * check. */
 enum { ENTRY_OTHER = 1 };
 int segment_read_entry(int fd, struct frame_cache *cache, const struct location *at,
 	const struct digest *digest, uint64_t size, uint64_t limit, message_sink *sink,
@@ -57,21 +49,47 @@ int segment_read_entry(int fd, struct frame_cache *cache, const struct location 
 
 /* ---- Walking a segment -------------------------------------------------------------------- */
 
-/* All entries in order, digested. A frame that cannot be decoded ends what depends on it; the walk
- * goes on at the next frame that can. */
+enum entry_kind {
+	ENTRY_UNKNOWN = 0, /* to be passed over */
+	ENTRY_MAIL,	   /* mail/<digest>.eml */
+	ENTRY_RECIPE,	   /* mail/<digest>.recipe */
+	ENTRY_PART,	   /* part/<digest> */
+	ENTRY_LEDGER,	   /* LEDGER */
+	ENTRY_README,	   /* README */
+};
+/* What the name of an entry says; *ret: the digest in it, where there is one. */
+enum entry_kind segment_entry_kind(const char *name, struct digest *ret);
+static inline bool entry_is_message(enum entry_kind kind)
+{
+	return kind == ENTRY_MAIL || kind == ENTRY_RECIPE;
+}
+
+/* Its name is the digest of its bytes, or of what is made of them. */
+static inline bool entry_has_digest(enum entry_kind kind)
+{
+	return entry_is_message(kind) || kind == ENTRY_PART;
+}
+
+/* WALK_DIGEST: each entry is digested, recipes are put together first. WALK_NAMES: entries are
+ * found and no more; what they hold is believed. */
+enum walk_mode { WALK_DIGEST = 1, WALK_NAMES };
+
+/* All entries in order. A frame that cannot be decoded ends what depends on it; the walk goes on at
+ * the next frame that can. */
 struct segment_entry {
 	struct location at;
-	bool is_mail;	     /* named mail/<digest>.eml */
-	struct digest named; /* the digest of its name */
-	struct digest found; /* the digest of its bytes */
-	uint64_t size;
-	uint64_t frames_end; /* end of the frame in which the entry ends */
+	enum entry_kind kind;
+	struct digest named; /* the digest of its name; MAIL, RECIPE, PART */
+	struct digest found; /* of its bytes, of a recipe the message's; not with WALK_NAMES */
+	uint64_t size;	     /* of its bytes; of a recipe what it says of the message */
+	uint64_t frames_end; /* end of the frame in which the entry ends; 0: that is damaged */
+	bool unread;	     /* a recipe of which no message can be made: *f says why */
 };
 
 struct segment_walk;
 enum { WALK_ENTRY = 1, WALK_DAMAGE = 2 };
 /* Decodes from `from` (a frame's start) to `end` of the file. */
-int segment_walk_open(int fd, uint64_t number, uint64_t from, uint64_t end,
+int segment_walk_open(int fd, uint64_t number, uint64_t from, uint64_t end, enum walk_mode mode,
 	struct segment_walk **ret, struct fault *f) MUST_CHECK;
 /* WALK_ENTRY with *ret; WALK_DAMAGE with *ret_from and *ret_to, the bytes of the file that cannot
  * be decoded, and *f saying why; 0 at the end. */
@@ -79,5 +97,10 @@ int segment_walk_next(struct segment_walk *w, struct segment_entry *ret, uint64_
 	uint64_t *ret_to, struct fault *f) MUST_CHECK;
 /* How far it has come in the file. */
 uint64_t segment_walk_offset(const struct segment_walk *w);
+/* After the end: TAIL_BLOCKS when tar's end blocks were the last of what was decoded (a sealed
+ * segment that lacks them is cut short), and where the last frame ended, behind which there is
+ * nothing but skippable frames; compare with frame_table_end(). */
+enum walk_tail { TAIL_NONE = 1, TAIL_BLOCKS };
+enum walk_tail segment_walk_tail(const struct segment_walk *w, uint64_t *ret_frames_end);
 struct segment_walk *segment_walk_close(struct segment_walk *w);
 void segment_walk_closep(struct segment_walk **w);

@@ -285,8 +285,8 @@ static int begin_segment(struct verify *v, struct damage *ret, struct fault *f)
 		(void)find(v, ret,
 			"segment %06" PRIu64 " has %lld bytes, but %" PRIu64 " were kept",
 			v->row.number, (long long)st.st_size, v->row.length);
-	if (v->depth == VERIFY_FULL &&
-		segment_walk_open(v->fd, v->row.number, 0, v->row.length, &v->walk, f) < 0)
+	if (v->depth == VERIFY_FULL && segment_walk_open(v->fd, v->row.number, 0, v->row.length,
+					       WALK_DIGEST, &v->walk, f) < 0)
 		return -1;
 	return (uint64_t)st.st_size < v->row.length ? VERIFY_DAMAGE : VERIFY_MORE;
 }

@@ -77,7 +77,7 @@ static void walk(int fd, uint64_t end)
 	uint64_t from, to, last_damage = 0, last_frame = 0;
 	int r, messages = 0;
 
-	require(segment_walk_open(fd, 1, 0, end, &w, &f) == 0);
+	require(segment_walk_open(fd, 1, 0, end, WALK_DIGEST, &w, &f) == 0);
 	while ((r = segment_walk_next(w, &e, &from, &to, &f)) > 0) {
 		if (r == WALK_DAMAGE) {
 			require(from < to && to <= end && from >= last_damage);
@@ -88,7 +88,7 @@ static void walk(int fd, uint64_t end)
 		require(e.at.segment == 1 && e.at.frame_offset < end);
 		require(e.at.frame_offset >= last_frame);
 		last_frame = e.at.frame_offset;
-		if (e.is_mail && digest_compare(&e.named, &e.found) == 0 &&
+		if (entry_is_message(e.kind) && digest_compare(&e.named, &e.found) == 0 &&
 			messages++ < READ_BACK_MAX)
 			read_back(fd, &cache, &e);
 	}

@@ -138,11 +138,12 @@ static void a_walk_finds_every_entry_where_it_was_put(void **state)
 
 	fill(w, kept);
 	int fd CLEANUP(fd_closep) = open_segment(w);
-	assert_int_equal(
-		segment_walk_open(fd, 1, 0, segment_writer_end(w->writer), &walk, &w->f), 0);
+	assert_int_equal(segment_walk_open(fd, 1, 0, segment_writer_end(w->writer), WALK_DIGEST,
+				 &walk, &w->f),
+		0);
 	for (unsigned i = 0; i < SIZES; i++) {
 		assert_int_equal(segment_walk_next(walk, &e, &from, &to, &w->f), WALK_ENTRY);
-		assert_true(e.is_mail);
+		assert_int_equal(e.kind, ENTRY_MAIL);
 		assert_int_equal(digest_compare(&e.found, &kept[i].digest), 0);
 		assert_int_equal(digest_compare(&e.named, &kept[i].digest), 0);
 		assert_memory_equal(&e.at, &kept[i].at, sizeof e.at);
@@ -171,8 +172,9 @@ static void a_flipped_byte_costs_its_frame_and_no_other(void **state)
 	assert_int_equal(pread(fd, &byte, 1, hit), 1);
 	byte ^= 0x10;
 	assert_int_equal(pwrite(fd, &byte, 1, hit), 1);
-	assert_int_equal(
-		segment_walk_open(fd, 1, 0, segment_writer_end(w->writer), &walk, &w->f), 0);
+	assert_int_equal(segment_walk_open(fd, 1, 0, segment_writer_end(w->writer), WALK_DIGEST,
+				 &walk, &w->f),
+		0);
 	unsigned whole = 0, broken = 0;
 	for (int r; (r = segment_walk_next(walk, &e, &from, &to, &w->f)) != 0;) {
 		if (r == WALK_ENTRY && digest_compare(&e.named, &e.found) == 0) {
@@ -203,7 +205,7 @@ static void a_torn_end_is_damage_behind_whole_entries(void **state)
 	uint64_t end = segment_writer_end(w->writer) - 10;
 	int fd CLEANUP(fd_closep) = open_segment(w);
 	assert_int_equal(ftruncate(fd, (off_t)end), 0);
-	assert_int_equal(segment_walk_open(fd, 1, 0, end, &walk, &w->f), 0);
+	assert_int_equal(segment_walk_open(fd, 1, 0, end, WALK_DIGEST, &walk, &w->f), 0);
 	assert_int_equal(segment_walk_next(walk, &e, &from, &to, &w->f), WALK_ENTRY);
 	int r = segment_walk_next(walk, &e, &from, &to, &w->f);
 	while (r == WALK_ENTRY)
@@ -227,8 +229,9 @@ static void an_entry_that_fits_a_frame_lies_in_one(void **state)
 	end_group(w);
 	assert_int_equal(kept[1].at.entry_offset, 0);
 	int fd CLEANUP(fd_closep) = open_segment(w);
-	assert_int_equal(
-		segment_walk_open(fd, 1, 0, segment_writer_end(w->writer), &walk, &w->f), 0);
+	assert_int_equal(segment_walk_open(fd, 1, 0, segment_writer_end(w->writer), WALK_DIGEST,
+				 &walk, &w->f),
+		0);
 	assert_int_equal(segment_walk_next(walk, &e, &from, &to, &w->f), WALK_ENTRY);
 	assert_int_equal(e.frames_end, kept[1].at.frame_offset);
 }
