@@ -256,11 +256,12 @@ static int write_ledger(struct writing *w, moment_ms mtime, struct fault *f)
 
 static int write_readme(struct writing *w, moment_ms mtime, struct fault *f)
 {
-	struct slice text = slice_text(segment_readme);
+	struct buffer text CLEANUP(buffer_deinit) = buffer_make(SEGMENT_README_MAX);
 
-	if (dense_begin(w->dense, "README", text.len, mtime, NULL, NULL, f) < 0)
+	if (segment_readme(&text, f) < 0 ||
+		dense_begin(w->dense, "README", text.len, mtime, NULL, NULL, f) < 0)
 		return -1;
-	return dense_put(w->dense, text, f);
+	return dense_put(w->dense, buffer_slice(&text), f);
 }
 
 static int write_all(struct writing *w, struct fault *f)
