@@ -229,6 +229,13 @@ int catalog_get_place(struct catalog *c, const struct digest *d, struct location
 	X(ALSO_NAMES, "SELECT DISTINCT name FROM also JOIN maildrop ON number = also.maildrop "    \
 		      "WHERE message = ?1 ORDER BY number")                                        \
 	X(NAME_OF, "SELECT name FROM maildrop WHERE number = ?1")                                  \
+	X(IS_LOST, "SELECT 1 FROM lost WHERE id = ?1")                                             \
+	X(COUNT_BELOW, "SELECT count(*) FROM message WHERE id < ?1")                               \
+	X(GET_SCRUB, "SELECT began, segment, done, damaged FROM scrub WHERE depth = ?1")           \
+	X(PUT_SCRUB,                                                                               \
+		"INSERT OR REPLACE INTO scrub (depth, began, segment, offset, done, damaged) "     \
+		"VALUES (?1, ?2, ?3, 0, ?4, ?5)")                                                  \
+	X(DELETE_SCRUB, "DELETE FROM scrub WHERE depth = ?1")                                      \
 	/* Of the temporary table: only after catalog_begin_places(). */                           \
 	X(PUT_PLACE, "INSERT OR IGNORE INTO temp.place (digest, segment, frame_offset, "           \
 		     "entry_offset, frames_end) VALUES (?1, ?2, ?3, ?4, ?5)")                      \

@@ -49,6 +49,10 @@ int store_open_folders(const char *folder, const char *cache_dir, enum store_mod
 int store_open_catalog(struct store *s, struct fault *f) MUST_CHECK;
 /* An empty group: takes the turn, replays what others left, commits nothing. */
 int store_catch_up(struct store *s, struct fault *f) MUST_CHECK;
+/* A transaction of the catalog alone, in a turn: neither ledger nor segments are looked at. */
+typedef int catalog_change(struct catalog *c, const void *what, struct fault *f);
+int store_change_catalog(
+	struct store *s, catalog_change *apply, const void *what, struct fault *f) MUST_CHECK;
 void store_notice(struct store *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* A write failed: remembers it and leaves the mark that makes the next writer begin new files.

@@ -1,4 +1,5 @@
 #include "archive/file.h"
+#include "archive/frame_header.h"
 #include "archive/frame_write.h"
 #include "archive/limits.h"
 #include "archive/segment.h"
@@ -102,8 +103,10 @@ int segment_writer_open(
 	w->chunk = malloc(READ_SIZE);
 	if (!w->chunk)
 		return fault_memory(f);
-	struct frame_write_options options = {
-		.level = LEVEL, .most_bytes = LIMIT_FRAME_ENTRY, .offset = end};
+	struct frame_write_options options = {.level = LEVEL,
+		.window_log = OPEN_FRAME_WINDOW_LOG,
+		.most_bytes = LIMIT_FRAME_ENTRY,
+		.offset = end};
 	struct frame_sink sink = {.write = on_compressed, .context = w};
 	if (frame_writer_open(&options, &sink, &w->frames, f) < 0 ||
 		tar_writer_open(on_tar_bytes, w, &w->tar, f) < 0 || open_file(w, f) < 0)

@@ -11,9 +11,7 @@
 /* ---- Writing: the catalog's transaction and nothing else, as a quiet group of commit.c --------
  */
 
-typedef int change(struct catalog *c, const void *what, struct fault *f);
-
-static int change_in_turn(struct store *s, change *apply, const void *what, struct fault *f)
+static int change_in_turn(struct store *s, catalog_change *apply, const void *what, struct fault *f)
 {
 	struct ledger_at at;
 
@@ -28,7 +26,7 @@ static int change_in_turn(struct store *s, change *apply, const void *what, stru
 	return 0;
 }
 
-static int change_catalog(struct store *s, change *apply, const void *what, struct fault *f)
+int store_change_catalog(struct store *s, catalog_change *apply, const void *what, struct fault *f)
 {
 	if (s->dead.code != FAULT_NONE) {
 		*f = s->dead;
@@ -92,7 +90,7 @@ int store_put_upkeep(
 {
 	struct outcome o = {job, outcome};
 
-	return change_catalog(s, put_outcome, &o, f);
+	return store_change_catalog(s, put_outcome, &o, f);
 }
 
 /* A later version may have stored numbers that this one does not know. */
@@ -247,5 +245,5 @@ static int put_handed(struct catalog *c, const void *what, struct fault *f)
 
 int store_handed_over(struct store *s, const char *path, struct fault *f)
 {
-	return change_catalog(s, put_handed, path, f);
+	return store_change_catalog(s, put_handed, path, f);
 }
