@@ -93,8 +93,11 @@ int catalog_put_health(struct catalog *c, const struct health *h, struct fault *
 struct segment_row {
 	uint64_t number;
 	enum segment_state state;
-	uint64_t length; /* committed bytes of the file */
-	char class_[65]; /* retention class */
+	uint64_t length;	  /* committed bytes of the file */
+	char class_[65];	  /* retention class */
+	uint64_t messages, bytes; /* that lie there as far as the catalog goes; bytes of mail */
+	moment_ms first;	  /* the oldest `archived` of them; 0: it holds none */
+	struct digest digest;	  /* SEALED: of the file, as its ledger line says; else zero */
 };
 /* CATALOG_NONE: no such row. */
 enum { CATALOG_NONE = 1 };
@@ -106,14 +109,24 @@ int catalog_get_segment(
 	struct catalog *c, uint64_t number, struct segment_row *ret, struct fault *f) MUST_CHECK;
 int catalog_next_segment(
 	struct catalog *c, uint64_t after, struct segment_row *ret, struct fault *f) MUST_CHECK;
+int catalog_delete_segment(struct catalog *c, uint64_t number, struct fault *f) MUST_CHECK;
+/* Sets messages, bytes and first to what the messages' rows say. */
+int catalog_count_segment(struct catalog *c, struct segment_row *row, struct fault *f) MUST_CHECK;
+/* A SEAL: every message that has a place in the new segment lies there from now on. The rows of
+ * those that it replaces become REPLACED; one that still holds a message, because it has no place
+ * in the new one, stays as it is but for being CLOSED. *ret_moved: messages. */
+int catalog_apply_seal(
+	struct catalog *c, const struct event *e, uint64_t *ret_moved, struct fault *f) MUST_CHECK;
 
 /* ---- Places: digests found by walking segments, for replay and rebuild ---------------------- */
 
 /* A table that lives with the connection, on disk, so that memory stays flat. */
 int catalog_begin_places(struct catalog *c, struct fault *f) MUST_CHECK;
-/* The first place of a digest counts. frames_end: of the frame in which the entry ends. */
+/* The first place of a digest in a segment counts. frames_end: of the frame in which the entry
+ * ends. */
 int catalog_put_place(struct catalog *c, const struct digest *d, const struct location *at,
 	uint64_t frames_end, struct fault *f) MUST_CHECK;
+/* In the segment of the lowest number. */
 int catalog_get_place(struct catalog *c, const struct digest *d, struct location *ret,
 	uint64_t *ret_frames_end, struct fault *f) MUST_CHECK;
 
@@ -194,13 +207,27 @@ int catalog_get_place(struct catalog *c, const struct digest *d, struct location
 			 "ORDER BY number LIMIT 1")                                                \
 	X(GET_HANDED, "SELECT 1 FROM handed WHERE file = ?1")                                      \
 	X(PUT_HANDED, "INSERT OR REPLACE INTO handed (file, t) VALUES (?1, ?2)")                   \
-	X(PUT_SEGMENT, "INSERT OR REPLACE INTO segment (number, state, length, class) "            \
-		       "VALUES (?1, ?2, ?3, ?4)")                                                  \
-	X(OPEN_SEGMENT, "SELECT number, state, length, class FROM segment "                        \
-			"WHERE state = 1 AND class = ?1 ORDER BY number DESC LIMIT 1")             \
-	X(GET_SEGMENT, "SELECT number, state, length, class FROM segment WHERE number = ?1")       \
-	X(NEXT_SEGMENT, "SELECT number, state, length, class FROM segment "                        \
-			"WHERE number > ?1 ORDER BY number LIMIT 1")                               \
+	X(PUT_SEGMENT, "INSERT OR REPLACE INTO segment (number, state, length, class, messages, "  \
+		       "bytes, first, digest) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")            \
+	X(OPEN_SEGMENT, "SELECT number, state, length, class, messages, bytes, first, digest "     \
+			"FROM segment WHERE state = 1 AND class = ?1 ORDER BY number DESC "        \
+			"LIMIT 1")                                                                 \
+	X(GET_SEGMENT, "SELECT number, state, length, class, messages, bytes, first, digest "      \
+		       "FROM segment WHERE number = ?1")                                           \
+	X(NEXT_SEGMENT, "SELECT number, state, length, class, messages, bytes, first, digest "     \
+			"FROM segment WHERE number > ?1 ORDER BY number LIMIT 1")                  \
+	/* Of a catalog that was not migrated yet, for those who only read. */                     \
+	X(NEXT_SEGMENT_OLD, "SELECT number, state, length, class, 0, 0, 0, NULL "                  \
+			    "FROM segment WHERE number > ?1 ORDER BY number LIMIT 1")              \
+	X(DELETE_SEGMENT, "DELETE FROM segment WHERE number = ?1")                                 \
+	X(COUNT_SEGMENT, "SELECT count(*), coalesce(sum(size), 0), coalesce(min(archived), 0) "    \
+			 "FROM message WHERE segment = ?1")                                        \
+	X(IS_SEGMENT_USED, "SELECT 1 FROM message WHERE segment = ?1 LIMIT 1")                     \
+	X(FIRST_IN_SEGMENT, "SELECT min(id) FROM message WHERE segment = ?1")                      \
+	X(COUNT_ASTRAY, "SELECT count(*) FROM message WHERE segment IS NULL AND "                  \
+			"coalesce(class, 'default') = ?1 AND id >= ?2 AND id < ?3")                \
+	X(ALSO_IN_SEGMENT, "SELECT DISTINCT also.maildrop FROM message JOIN also "                 \
+			   "ON also.message = message.id WHERE message.segment = ?1")              \
 	X(SEGMENT_DIGEST, "SELECT digest FROM segment WHERE number = ?1")                          \
 	X(FIND_MESSAGES,                                                                           \
 		"SELECT id, digest, size, archived, maildrop, class, segment, frame_offset, "      \
@@ -240,9 +267,14 @@ int catalog_get_place(struct catalog *c, const struct digest *d, struct location
 	X(PUT_PLACE, "INSERT OR IGNORE INTO temp.place (digest, segment, frame_offset, "           \
 		     "entry_offset, frames_end) VALUES (?1, ?2, ?3, ?4, ?5)")                      \
 	X(GET_PLACE, "SELECT segment, frame_offset, entry_offset, frames_end FROM temp.place "     \
-		     "WHERE digest = ?1")                                                          \
+		     "WHERE digest = ?1 ORDER BY segment LIMIT 1")                                 \
+	X(MOVE_TO_PLACE, "UPDATE message SET segment = place.segment, "                            \
+			 "frame_offset = place.frame_offset, entry_offset = place.entry_offset "   \
+			 "FROM temp.place WHERE place.segment = ?1 AND "                           \
+			 "message.digest = place.digest AND message.segment IS NOT ?1")            \
 	X(TOTALS, "SELECT (SELECT count(*) FROM message), (SELECT total(size) FROM message), "     \
-		  "(SELECT count(*) FROM segment), (SELECT total(length) FROM segment)")
+		  "(SELECT count(*) FROM segment WHERE state != 4), "                              \
+		  "(SELECT total(length) FROM segment WHERE state != 4)")
 
 enum catalog_statement {
 #define NAME_IT(name, sql) SQL_##name,

@@ -349,6 +349,11 @@ int catalog_apply(struct catalog *c, const struct event *e, uint64_t number,
 		return apply_to_unkept(c, SQL_PUT_VANISHED, e, f);
 	case EVENT_POLL:
 		return apply_poll(c, e, f);
+	case EVENT_SEAL: {
+		uint64_t moved;
+
+		return catalog_apply_seal(c, e, &moved, f);
+	}
 	case EVENT_UNKNOWN:
 	case EVENT_BEGIN:
 	case EVENT_COMMIT:

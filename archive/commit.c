@@ -56,15 +56,26 @@ static struct writer_slot *free_slot(struct store *s)
 	return NULL;
 }
 
-/* The row of the class's open segment; a new number where there is none. */
+/* What a seal reads at once has a cap. */
+static bool is_full(const struct segment_row *row)
+{
+	return row->bytes >= LIMIT_SEGMENT_BYTES || row->messages >= LIMIT_SEGMENT_MESSAGES;
+}
+
+/* The row of the class's open segment; a new number where there is none, or where it is full. */
 static int choose_segment(
 	struct store *s, const char *class_, struct segment_row *ret, struct fault *f)
 {
 	uint64_t last;
 	int r = catalog_open_segment(s->catalog, class_, ret, f);
 
-	if (r != CATALOG_NONE)
+	if (r < 0 || (r == 0 && !is_full(ret)))
 		return r;
+	if (r == 0) {
+		ret->state = SEGMENT_CLOSED;
+		if (catalog_put_segment(s->catalog, ret, f) < 0)
+			return -1;
+	}
 	if (segment_last_file(s->segments_fd, &last, f) < 0)
 		return -1;
 	*ret = (struct segment_row){.number = last + 1, .state = SEGMENT_OPEN};
@@ -82,14 +93,15 @@ static struct writer_slot *find_slot(struct store *s, const char *class_)
 }
 
 /* The writer of a class's open segment at its committed end, made where there is none. */
-static int segment_writer_of(
-	struct store *s, const char *class_, struct segment_writer **ret, struct fault *f)
+static int segment_writer_of(struct store *s, const char *class_, struct segment_writer **ret,
+	struct segment_row *ret_row, struct fault *f)
 {
 	struct segment_row row;
 	struct writer_slot *slot = find_slot(s, class_);
 
 	if (choose_segment(s, class_, &row, f) < 0)
 		return -1;
+	*ret_row = row;
 	if (slot && segment_writer_number(slot->writer) == row.number &&
 		segment_writer_end(slot->writer) == row.length) {
 		*ret = slot->writer;
@@ -121,9 +133,10 @@ struct commit {
 	struct ledger_group lines;
 	moment_ms now;
 	/* Writers that this group wrote to, each once. */
-	struct {
+	struct used_segment {
 		struct segment_writer *writer;
 		const char *class_;
+		struct segment_row row; /* with what this group adds; its length is as before */
 	} used[CLASSES_MAX];
 	size_t used_n;
 };
@@ -138,34 +151,50 @@ static int add_event(
 	return catalog_apply(c->s->catalog, e, number, at, f);
 }
 
-static int writer_for(
-	struct commit *c, const char *class_, struct segment_writer **ret, struct fault *f)
+/* Step 1 for one segment: what this group wrote to it is durable, and its row says so. */
+static int sync_segment(struct commit *c, struct used_segment *u, struct fault *f)
 {
-	for (size_t i = 0; i < c->used_n; i++) {
-		if (strcmp(c->used[i].class_, class_) == 0) {
-			*ret = c->used[i].writer;
-			return 0;
-		}
-	}
-	if (segment_writer_of(c->s, class_, ret, f) < 0)
+	if (segment_flush(u->writer, f) < 0 || segment_sync(u->writer, f) < 0)
 		return -1;
-	c->used[c->used_n].writer = *ret;
-	c->used[c->used_n++].class_ = class_;
+	u->row.length = segment_writer_end(u->writer);
+	return catalog_put_segment(c->s->catalog, &u->row, f);
+}
+
+/* The segment that takes the next message of this class. */
+static int segment_for(
+	struct commit *c, const char *class_, struct used_segment **ret, struct fault *f)
+{
+	struct used_segment *u = c->used, *end = c->used + c->used_n;
+
+	while (u < end && strcmp(u->class_, class_) != 0)
+		u++;
+	if (u < end && is_full(&u->row) && sync_segment(c, u, f) < 0)
+		return -1;
+	if (u == end || is_full(&u->row)) {
+		u->class_ = class_;
+		if (segment_writer_of(c->s, class_, &u->writer, &u->row, f) < 0)
+			return -1;
+		c->used_n += u == end;
+	}
+	*ret = u;
 	return 0;
 }
 
 static int keep(struct commit *c, struct item *i, struct event *e, struct fault *f)
 {
-	struct segment_writer *writer;
+	struct used_segment *to;
 	struct location at;
 	const char *class_ = i->class_ ? i->class_ : "default";
 
 	e->kind = EVENT_KEEP;
 	e->class_ = slice_text(class_);
-	if (writer_for(c, class_, &writer, f) < 0 ||
-		segment_append(writer, i->spool, c->now, &at, f) < 0)
+	if (segment_for(c, class_, &to, f) < 0 ||
+		segment_append(to->writer, i->spool, c->now, &at, f) < 0)
 		return -1;
 	i->outcome = OUTCOME_KEPT;
+	if (to->row.messages++ == 0 || c->now < to->row.first)
+		to->row.first = c->now;
+	to->row.bytes += e->size;
 	return add_event(c, e, &at, f);
 }
 
@@ -385,15 +414,7 @@ static int commit_quietly(
 static int sync_segments(struct commit *c, struct fault *f)
 {
 	for (size_t i = 0; i < c->used_n; i++) {
-		struct segment_row row = {.state = SEGMENT_OPEN};
-
-		if (segment_flush(c->used[i].writer, f) < 0 ||
-			segment_sync(c->used[i].writer, f) < 0)
-			return -1;
-		row.number = segment_writer_number(c->used[i].writer);
-		row.length = segment_writer_end(c->used[i].writer);
-		(void)snprintf(row.class_, sizeof row.class_, "%s", c->used[i].class_);
-		if (catalog_put_segment(c->s->catalog, &row, f) < 0)
+		if (sync_segment(c, &c->used[i], f) < 0)
 			return -1;
 	}
 	return 0;

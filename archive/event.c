@@ -15,6 +15,7 @@ static const char *const event_words[] = {
 	[EVENT_ACCEPT] = "accept",
 	[EVENT_VANISH] = "vanish",
 	[EVENT_POLL] = "poll",
+	[EVENT_SEAL] = "seal",
 	[EVENT_COMMIT] = "commit",
 };
 
@@ -106,6 +107,18 @@ static int put_sums(struct buffer *to, const struct sums *s, struct fault *f)
 		s->listed, s->archived, s->pending, s->refused, s->vanished);
 }
 
+static int put_seal(struct buffer *to, const struct event *e, struct fault *f)
+{
+	if (put_number(to, "segment", e->segment, f) < 0 ||
+		put_digest(to, "digest", &e->digest, f) < 0 ||
+		put_number(to, "size", e->size, f) < 0 ||
+		put_number(to, "messages", e->messages, f) < 0 ||
+		put_number(to, "bytes", e->bytes, f) < 0 ||
+		put_bytes(to, "class", e->class_, f) < 0)
+		return -1;
+	return put_bytes(to, "replaces", e->replaces, f);
+}
+
 static int put_fields(struct buffer *to, const struct event *e, struct fault *f)
 {
 	switch (e->kind) {
@@ -129,6 +142,8 @@ static int put_fields(struct buffer *to, const struct event *e, struct fault *f)
 		return put_bytes(to, "uidl", e->uidl, f);
 	case EVENT_POLL:
 		return put_sums(to, &e->sums, f);
+	case EVENT_SEAL:
+		return put_seal(to, e, f);
 	case EVENT_COMMIT:
 		if (put_number(to, "size", e->size, f) < 0)
 			return -1;
@@ -147,7 +162,7 @@ int event_format(const struct event *e, struct buffer *to, struct fault *f)
 	moment_format(e->t, t);
 	if (buffer_append_format(to, f, "v=1 event=%s t=%s", event_words[e->kind], t) < 0)
 		return -1;
-	if (e->kind != EVENT_BEGIN && e->kind != EVENT_COMMIT &&
+	if (e->kind != EVENT_BEGIN && e->kind != EVENT_COMMIT && e->kind != EVENT_SEAL &&
 		put_number(to, "maildrop", e->maildrop, f) < 0)
 		return -1;
 	if (put_fields(to, e, f) < 0)
@@ -257,7 +272,11 @@ enum {
 	HAS_VANISHED = 1 << 15,
 	HAS_ROOT = 1 << 16,
 	HAS_LEAF = 1 << 17,
-	HAS_ARCHIVE = 1 << 18
+	HAS_ARCHIVE = 1 << 18,
+	HAS_SEGMENT = 1 << 19,
+	HAS_MESSAGES = 1 << 20,
+	HAS_BYTES = 1 << 21,
+	HAS_REPLACES = 1 << 22
 };
 
 static const unsigned required[] = {
@@ -271,6 +290,8 @@ static const unsigned required[] = {
 	[EVENT_VANISH] = HAS_MAILDROP | HAS_UIDL,
 	[EVENT_POLL] =
 		HAS_MAILDROP | HAS_LISTED | HAS_ARCHIVED | HAS_PENDING | HAS_REFUSED | HAS_VANISHED,
+	[EVENT_SEAL] = HAS_SEGMENT | HAS_DIGEST | HAS_SIZE | HAS_MESSAGES | HAS_BYTES | HAS_CLASS |
+		       HAS_REPLACES,
 	[EVENT_COMMIT] = HAS_SIZE | HAS_ROOT,
 };
 
@@ -289,6 +310,7 @@ static bool get_text_field(struct event *e, struct slice key, struct slice value
 		{"source", &e->source, HAS_SOURCE},
 		{"text", &e->text, 0},
 		{"archive", &e->archive, HAS_ARCHIVE},
+		{"replaces", &e->replaces, HAS_REPLACES},
 	};
 
 	for (size_t i = 0; i < COUNT(fields); i++) {
@@ -320,6 +342,9 @@ static bool get_number_field(
 		{"vanished", &e->sums.vanished, HAS_VANISHED},
 		{"leaf", &e->leaf, HAS_LEAF},
 		{"tries", &e->tries, HAS_TRIES},
+		{"segment", &e->segment, HAS_SEGMENT},
+		{"messages", &e->messages, HAS_MESSAGES},
+		{"bytes", &e->bytes, HAS_BYTES},
 	};
 
 	for (size_t i = 0; i < COUNT(fields); i++) {
@@ -361,6 +386,43 @@ static enum event_kind get_kind(struct slice word)
 			return (enum event_kind)i;
 	}
 	return EVENT_UNKNOWN;
+}
+
+/* ---- What a segment replaces ---------------------------------------------------------------- */
+
+bool event_replaced(struct slice *replaces, uint64_t *ret)
+{
+	const uint8_t *end = replaces->len ? memchr(replaces->data, ',', replaces->len) : NULL;
+	size_t len = end ? (size_t)(end - replaces->data) : replaces->len;
+	uint64_t number;
+
+	if (!get_number(slice_of(replaces->data, len), &number))
+		return false;
+	size_t passed = end ? len + 1 : len;
+	replaces->data += passed;
+	replaces->len -= passed;
+	*ret = number;
+	return true;
+}
+
+int event_add_replaced(struct buffer *replaces, uint64_t number, struct fault *f)
+{
+	return buffer_append_format(
+		replaces, f, "%s%" PRIu64, replaces->len > 0 ? "," : "", number);
+}
+
+static bool is_replaces(struct slice text, uint64_t segment)
+{
+	uint64_t number = 0, last = 0;
+	size_t n = 0;
+
+	if (text.len == 0 || text.data[text.len - 1] == ',')
+		return false;
+	for (; event_replaced(&text, &number); last = number) {
+		if (number <= last || number >= segment || ++n > LIMIT_REPACK_SOURCES)
+			return false;
+	}
+	return text.len == 0;
 }
 
 /* v=1 event=… t=… in this order. */
@@ -408,6 +470,8 @@ int event_parse(struct slice line, struct buffer *scratch, struct event *ret, st
 	if (e.kind == EVENT_BEGIN && e.leaf > 0 && !(has & HAS_ROOT))
 		return EVENT_BAD;
 	if ((has & required[e.kind]) != required[e.kind])
+		return EVENT_BAD;
+	if (e.kind == EVENT_SEAL && !is_replaces(e.replaces, e.segment))
 		return EVENT_BAD;
 	if (e.kind == EVENT_KEEP && e.listed == SIZE_UNKNOWN)
 		e.listed = e.size;

@@ -17,6 +17,7 @@ enum event_kind {
 	EVENT_ACCEPT,
 	EVENT_VANISH,
 	EVENT_POLL,
+	EVENT_SEAL,
 	EVENT_COMMIT
 };
 
@@ -26,19 +27,23 @@ enum event_kind {
 struct event {
 	enum event_kind kind;
 	moment_ms t;
-	uint64_t maildrop;		 /* all but BEGIN and COMMIT */
+	uint64_t maildrop;		 /* all but BEGIN, SEAL and COMMIT */
 	struct slice name, server, user; /* ACCOUNT */
 	struct slice uidl;		 /* KEEP, SEE, REFUSE, ACCEPT, VANISH */
-	struct digest digest;		 /* KEEP, SEE */
-	uint64_t size;			 /* KEEP: bytes of mail; COMMIT: leaves before this line */
+	struct digest digest;		 /* KEEP, SEE; SEAL: of the file */
+	uint64_t size;	 /* KEEP: bytes of mail; SEAL: of the file; COMMIT: leaves before this
+			  * line */
 	uint64_t listed; /* KEEP, SEE, REFUSE: what LIST said; SIZE_UNKNOWN. Written only
 			  * where it differs from the message's size */
 	uint64_t copy;	 /* KEEP, SEE: 1 (not written), or which of equal ones */
-	struct slice class_, source; /* KEEP */
+	struct slice class_, source; /* KEEP; SEAL: class_ */
 	enum refusal reason;	     /* REFUSE, ACCEPT; ACCEPT_VANISHED */
 	uint64_t tries;		     /* REFUSE */
 	struct slice text;	     /* REFUSE: what the server said; ACCEPT: the reason given */
 	struct sums sums;	     /* POLL */
+	uint64_t segment;	     /* SEAL: its number */
+	uint64_t messages, bytes;    /* SEAL: of mail in it */
+	struct slice replaces;	     /* SEAL: for event_replaced() */
 	struct digest root;	     /* COMMIT: of the tree; BEGIN: SHA-256 of the file before */
 	uint64_t leaf;		     /* BEGIN: its own number */
 	struct slice archive;	     /* BEGIN: archive id */
@@ -53,6 +58,13 @@ int event_format(const struct event *e, struct buffer *to, struct fault *f) MUST
 enum { EVENT_BAD = 1 };
 int event_parse(
 	struct slice line, struct buffer *scratch, struct event *ret, struct fault *f) MUST_CHECK;
+
+/* The next of the numbers in SEAL's `replaces`: those of the segments that it replaces, rising,
+ * each less than its own; at most LIMIT_REPACK_SOURCES. False at the end. Of an event that
+ * event_parse() gave, nothing else can come. */
+bool event_replaced(struct slice *replaces, uint64_t *ret);
+/* Appends one. */
+int event_add_replaced(struct buffer *replaces, uint64_t number, struct fault *f) MUST_CHECK;
 
 /* ---- For those who show lines as they are (`popkeep log`) ----------------------------------- */
 

@@ -2,6 +2,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
+
+enum { CHUNK = 64 * 1024 };
 
 int file_write_at(int fd, struct slice bytes, uint64_t offset)
 {
@@ -16,6 +19,42 @@ int file_write_at(int fd, struct slice bytes, uint64_t offset)
 		offset += (uint64_t)n;
 	}
 	return 0;
+}
+
+int file_digest(int fd, uint64_t size, struct hasher *h, struct digest *ret)
+{
+	uint8_t chunk[CHUNK];
+	ssize_t n = 1;
+
+	for (uint64_t at = 0; at < size && n > 0;) {
+		size_t want = size - at < sizeof chunk ? (size_t)(size - at) : sizeof chunk;
+
+		n = pread(fd, chunk, want, (off_t)at);
+		if (n < 0 && errno == EINTR)
+			n = 1;
+		else if (n > 0) {
+			hasher_add(h, chunk, (size_t)n);
+			at += (uint64_t)n;
+		}
+	}
+	int error = n == 0 ? ENODATA : errno;
+	hasher_end(h, ret);
+	errno = error;
+	return n > 0 ? 0 : -1;
+}
+
+int file_open_unlinked(int folder_fd)
+{
+	int fd = openat(folder_fd, ".", O_RDWR | O_TMPFILE | O_CLOEXEC, 0600);
+
+	if (fd >= 0 || (errno != EOPNOTSUPP && errno != EISDIR && errno != EINVAL))
+		return fd;
+	char name[64];
+	(void)snprintf(name, sizeof name, ".spool.%ld.%lld", (long)getpid(), (long long)random());
+	fd = openat(folder_fd, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (fd >= 0)
+		(void)unlinkat(folder_fd, name, 0);
+	return fd;
 }
 
 void dir_closep(DIR **dir)

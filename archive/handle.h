@@ -28,7 +28,9 @@ struct store {
 	size_t slots;
 	struct frame_cache cache; /* for reading */
 	struct fault dead;	  /* code not NONE: a write failed, nothing more is written */
-	char **notice;		  /* oldest first */
+	uint64_t unsealable[64];  /* segments that failed to be sealed by this handle */
+	size_t unsealable_n;
+	char **notice; /* oldest first */
 	size_t notices;
 };
 

@@ -128,12 +128,14 @@
 #define LIMIT_RECIPE_PIECES    1024
 #define LIMIT_RECIPE_HEADER    (256 * KIB)				   /* its text */
 #define LIMIT_RECIPE	       (LIMIT_SPLIT_MESSAGE + LIMIT_RECIPE_HEADER) /* the entry's bytes */
-#define LIMIT_BOUNDARIES       32     /* remembered while a message is split */
-#define LIMIT_BOUNDARY	       256    /* characters of one; RFC 2046 section 5.1.1 says 70 */
-#define LIMIT_WORKER_MS	       300000 /* without a sign of life from popkeep-worker */
-#define LIMIT_WORKER_TEXT      512    /* why it failed */
-#define LIMIT_MAINTENANCE_MS   600000 /* for one's turn to seal, repack, copy */
-#define LIMIT_REPACK_SOURCES   64     /* segments that become one */
+#define LIMIT_BOUNDARIES       32	  /* remembered while a message is split */
+#define LIMIT_BOUNDARY	       256	  /* characters of one; RFC 2046 section 5.1.1 says 70 */
+#define LIMIT_WORKER_MS	       300000	  /* without a sign of life from popkeep-worker */
+#define LIMIT_WORKER_TEXT      512	  /* why it failed */
+#define LIMIT_SEALED_EACH      (4 * KIB)  /* of a sealed file beyond its mail: for each message */
+#define LIMIT_SEALED_REST      (16 * MIB) /* likewise, for all else that is in it */
+#define LIMIT_MAINTENANCE_MS   600000	  /* for one's turn to seal, repack, copy */
+#define LIMIT_REPACK_SOURCES   64	  /* segments that become one */
 
 /* popkeep-worker */
 #define LIMIT_WORKER_START_MS 10000	  /* until it says that it is there */

@@ -4,6 +4,7 @@
 #include "archive/check.h"
 #include "archive/limits.h"
 #include "archive/replay.h"
+#include "archive/replay_seals.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -19,6 +20,9 @@ struct job {
 	rebuild_progress *progress;
 	void *context;
 	uint64_t done, all; /* bytes of segments */
+	struct seals seals; /* of all of the ledger */
+	struct segment_file *files;
+	size_t n;
 };
 
 static void job_deinit(struct job *j)
@@ -27,6 +31,8 @@ static void job_deinit(struct job *j)
 	if (j->path)
 		(void)unlink(j->path); /* once it is in place there is none */
 	free(j->path);
+	free(j->files);
+	seals_deinit(&j->seals);
 }
 
 /* A crash may have left bytes that are not on disk yet, and a catalog must not know more than the
@@ -87,28 +93,82 @@ static int show(struct job *j, struct fault *f)
 	return fault_set(f, FAULT_INTERRUPT, SCOPE_ARCHIVE, 0, "stopped before all was read");
 }
 
-static int walk_all(struct job *j, struct fault *f)
+/* A sealed file counts before others when the ledger says that it was made and it is as it was
+ * made. Otherwise only what is in no other segment is taken from it. */
+static enum replay_places trust(const struct job *j, const struct segment_file *file)
 {
-	struct segment_file *files CLEANUP(freep) = NULL;
-	size_t n = 0;
+	const struct seal_line *l = seals_find(&j->seals, file->number);
 
-	if (segment_files(j->s->segments_fd, &files, &n, f) < 0)
-		return -1;
-	for (size_t i = 0; i < n; i++)
-		j->all += files[i].size;
-	for (size_t i = 0; i < n; i++) {
-		int fd CLEANUP(fd_closep) = open_for_sync(j->s, &files[i], f);
+	if (file->state != SEGMENT_SEALED)
+		return REPLAY_FIRST;
+	return l && l->file == SEAL_GOOD ? REPLAY_TRUSTED : REPLAY_LAST;
+}
 
-		if (fd < 0 || (files[i].state != SEGMENT_SEALED &&
-				      make_durable(j, fd, "segment", files[i].number, f) < 0))
+static int walk_files(struct job *j, enum replay_places which, struct fault *f)
+{
+	for (size_t i = 0; i < j->n; i++) {
+		const struct segment_file *file = &j->files[i];
+
+		if (seals_replace(&j->seals, file->number) || trust(j, file) != which)
+			continue;
+		int fd CLEANUP(fd_closep) = open_for_sync(j->s, file, f);
+		if (fd < 0 || (file->state != SEGMENT_SEALED &&
+				      make_durable(j, fd, "segment", file->number, f) < 0))
 			return -1;
-		if (replay_walk(j->s, j->c, files[i].number, fd, 0, files[i].size, f) < 0)
-			return fault_prefix(f, "segment %06" PRIu64, files[i].number);
-		j->done += files[i].size;
+		if (replay_walk(j->c, file->number, fd, 0, file->size, which, f) < 0)
+			return fault_prefix(f, "segment %06" PRIu64, file->number);
+		j->done += file->size;
 		if (show(j, f) < 0)
 			return -1;
 	}
 	return 0;
+}
+
+static int walk_all(struct job *j, struct fault *f)
+{
+	struct ledger_at start = {0};
+
+	if (segment_files(j->s->segments_fd, &j->files, &j->n, f) < 0 ||
+		seals_read(j->s, &start, &j->seals, f) < 0)
+		return -1;
+	for (size_t i = 0; i < j->n; i++) {
+		if (!seals_replace(&j->seals, j->files[i].number))
+			j->all += j->files[i].size;
+	}
+	if (walk_files(j, REPLAY_TRUSTED, f) < 0 || walk_files(j, REPLAY_FIRST, f) < 0)
+		return -1;
+	return walk_files(j, REPLAY_LAST, f);
+}
+
+/* The name of a file says more than the lines did: one that no line made is sealed all the same,
+ * and one that is named as open is appended to only when it is the last of its class. */
+static int settle_states(struct job *j, struct fault *f)
+{
+	struct segment_row row, last;
+	int r;
+
+	for (size_t i = 0; i < j->n; i++) {
+		r = catalog_get_segment(j->c, j->files[i].number, &row, f);
+		if (r < 0)
+			return -1;
+		if (r == CATALOG_NONE || row.state != SEGMENT_OPEN)
+			continue;
+		if (j->files[i].state == SEGMENT_SEALED)
+			row.state = SEGMENT_SEALED;
+		else if (catalog_open_segment(j->c, row.class_, &last, f) == 0 &&
+			 last.number != row.number)
+			row.state = SEGMENT_CLOSED;
+		if (row.state != SEGMENT_OPEN && catalog_put_segment(j->c, &row, f) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int settle(struct job *j, const struct replay_sums *sums, struct fault *f)
+{
+	if (replay_count(j->c, sums, f) < 0 || seals_settle(j->s, j->c, &j->seals, f) < 0)
+		return -1;
+	return settle_states(j, f);
 }
 
 /* Groups that are damaged are applied as far as they can be read: verify names the damage. */
@@ -128,7 +188,7 @@ static int apply_all(struct job *j, struct rebuild_sums *ret, struct ledger_at *
 			return -1;
 		*at = *ledger_reader_at(reader);
 	}
-	if (r < 0)
+	if (r < 0 || settle(j, &sums, f) < 0)
 		return -1;
 	ret->ledger_lines = sums.lines;
 	ret->messages = sums.messages;

@@ -6,6 +6,8 @@
  * the same bytes, and synced; then every entry is digested; only then is it believed. */
 #include "archive/replay.h"
 
+#include "archive/replay_seals.h"
+
 #include "archive/escape.h"
 #include "archive/limits.h"
 
@@ -51,22 +53,35 @@ static int make_durable(int fd, const char *name, uint64_t from, uint64_t end, s
 
 /* ---- Walking and applying ------------------------------------------------------------------- */
 
-int replay_walk(struct store *s, struct catalog *c, uint64_t number, int fd, uint64_t from,
-	uint64_t end, struct fault *f)
+/* >0: it has one already. */
+static int has_place(struct catalog *c, const struct digest *d, struct fault *f)
+{
+	struct location at;
+	uint64_t frames_end;
+	int r = catalog_get_place(c, d, &at, &frames_end, f);
+
+	return r < 0 ? -1 : r != CATALOG_NONE;
+}
+
+int replay_walk(struct catalog *c, uint64_t number, int fd, uint64_t from, uint64_t end,
+	enum replay_places places, struct fault *f)
 {
 	struct segment_walk *walk CLEANUP(segment_walk_closep) = NULL;
 	struct segment_entry e;
 	uint64_t bad_from, bad_to;
 	int r;
 
-	(void)s;
-	if (segment_walk_open(fd, number, from, end, WALK_DIGEST, &walk, f) < 0)
+	if (segment_walk_open(fd, number, from, end,
+		    places == REPLAY_TRUSTED ? WALK_NAMES : WALK_DIGEST, &walk, f) < 0)
 		return -1;
 	while ((r = segment_walk_next(walk, &e, &bad_from, &bad_to, f)) > 0) {
 		if (r != WALK_ENTRY || !entry_is_message(e.kind) ||
-			digest_compare(&e.named, &e.found) != 0)
+			(places != REPLAY_TRUSTED && digest_compare(&e.named, &e.found) != 0))
 			continue;
-		if (catalog_put_place(c, &e.found, &e.at, e.frames_end, f) < 0)
+		int known = places == REPLAY_LAST ? has_place(c, &e.named, f) : 0;
+		if (known < 0)
+			return -1;
+		if (known == 0 && catalog_put_place(c, &e.named, &e.at, e.frames_end, f) < 0)
 			return -1;
 	}
 	return r;
@@ -110,6 +125,8 @@ static int apply_placed(struct catalog *c, const struct event *e, uint64_t numbe
 	}
 	if (extend_segment(c, &at, frames_end, e->class_, f) < 0)
 		return -1;
+	if (sums->grown == 0 || at.segment < sums->grown)
+		sums->grown = at.segment;
 	return catalog_apply(c, e, number, &at, f);
 }
 
@@ -122,7 +139,7 @@ static int mend(struct catalog *c, struct event *e, struct fault *f)
 	char name[40];
 
 	if (e->kind == EVENT_UNKNOWN || e->kind == EVENT_BEGIN || e->kind == EVENT_COMMIT ||
-		e->kind == EVENT_ACCOUNT)
+		e->kind == EVENT_ACCOUNT || e->kind == EVENT_SEAL)
 		return 0;
 	if (catalog_get_sums(c, e->maildrop, &sums, &polled, f) < 0) {
 		(void)snprintf(name, sizeof name, "maildrop-%" PRIu64, e->maildrop);
@@ -182,6 +199,20 @@ int replay_group(struct catalog *c, struct ledger_reader *r, enum replay_trust t
 	return 0;
 }
 
+int replay_count(struct catalog *c, const struct replay_sums *sums, struct fault *f)
+{
+	struct segment_row row = {.number = sums->grown ? sums->grown - 1 : UINT64_MAX >> 1};
+	int r;
+
+	while ((r = catalog_next_segment(c, row.number, &row, f)) == 0) {
+		if (row.state != SEGMENT_OPEN && row.state != SEGMENT_CLOSED)
+			continue;
+		if (catalog_count_segment(c, &row, f) < 0 || catalog_put_segment(c, &row, f) < 0)
+			return -1;
+	}
+	return r < 0 ? -1 : 0;
+}
+
 /* ---- Segments beyond their ends -------------------------------------------------------------- */
 
 /* fd of an open segment and its length; -1 and no failure where there is none. */
@@ -204,13 +235,16 @@ static int open_segment(
 typedef int segment_visit(
 	struct store *s, const struct segment_row *row, int fd, uint64_t size, struct fault *f);
 
-static int visit_row(
-	struct store *s, const struct segment_row *row, segment_visit *visit, struct fault *f)
+/* Those that are not appended to any more have no end to look at: `seals` says which become so with
+ * the lines that the catalog lacks. */
+static int visit_row(struct store *s, const struct seals *seals, const struct segment_row *row,
+	segment_visit *visit, struct fault *f)
 {
 	int fd CLEANUP(fd_closep) = -1;
 	uint64_t size;
 
-	if (row->state == SEGMENT_SEALED)
+	if (row->state == SEGMENT_SEALED || row->state == SEGMENT_REPLACED ||
+		seals_replace(seals, row->number))
 		return 0;
 	if (open_segment(s, row->number, &fd, &size, f) < 0)
 		return -1;
@@ -221,8 +255,8 @@ static int visit_row(
 }
 
 /* Files above `after` and below `before` that the catalog has no row for. */
-static int visit_unknown(
-	struct store *s, uint64_t after, uint64_t before, segment_visit *visit, struct fault *f)
+static int visit_unknown(struct store *s, const struct seals *seals, uint64_t after,
+	uint64_t before, segment_visit *visit, struct fault *f)
 {
 	for (;;) {
 		if (after + 1 == before)
@@ -232,7 +266,7 @@ static int visit_unknown(
 		if (after == 0 || after >= before)
 			return 0;
 		struct segment_row row = {.number = after, .state = SEGMENT_OPEN};
-		if (visit_row(s, &row, visit, f) < 0)
+		if (visit_row(s, seals, &row, visit, f) < 0)
 			return -1;
 	}
 }
@@ -240,19 +274,20 @@ static int visit_unknown(
 /* Every segment that can have bytes beyond its end: the open ones, and those that the catalog does
  * not know. One group can begin several, one for each class, and a catalog that lost its last
  * transactions lacks many. */
-static int visit_open(struct store *s, segment_visit *visit, struct fault *f)
+static int visit_open(
+	struct store *s, const struct seals *seals, segment_visit *visit, struct fault *f)
 {
 	struct segment_row row = {0};
 	uint64_t last = 0;
 	int r;
 
 	while ((r = catalog_next_segment(s->catalog, last, &row, f)) == 0) {
-		if (visit_unknown(s, last, row.number, visit, f) < 0 ||
-			visit_row(s, &row, visit, f) < 0)
+		if (visit_unknown(s, seals, last, row.number, visit, f) < 0 ||
+			visit_row(s, seals, &row, visit, f) < 0)
 			return -1;
 		last = row.number;
 	}
-	return r < 0 ? -1 : visit_unknown(s, last, UINT64_MAX, visit, f);
+	return r < 0 ? -1 : visit_unknown(s, seals, last, UINT64_MAX, visit, f);
 }
 
 static int walk_tail(
@@ -270,7 +305,7 @@ static int walk_tail(
 		return 0;
 	if (make_durable(fd, name, row->length, size, f) < 0)
 		return -1;
-	return replay_walk(s, s->catalog, row->number, fd, row->length, size, f);
+	return replay_walk(s->catalog, row->number, fd, row->length, size, REPLAY_FIRST, f);
 }
 
 /* The row has grown by what was replayed; what is still beyond it never happened. */
@@ -396,6 +431,44 @@ static int replay_ledger(
 	return drop_empty_ledger(s, at->file + 1, f);
 }
 
+/* ---- Segments that were sealed beyond the catalog's end -------------------------------------- */
+
+/* Whether each of the segments that it replaces is still there. */
+static bool has_sources(struct store *s, const struct seals *all, const struct seal_line *l)
+{
+	for (size_t i = l->first; i < l->first + l->replaces; i++) {
+		struct fault ignored;
+		int fd CLEANUP(fd_closep) =
+			segment_open_file(s->segments_fd, all->number[i], &ignored);
+
+		if (fd < 0)
+			return false;
+	}
+	return true;
+}
+
+/* The file was durable, and read back, before its line was written: what lies in it lies there.
+ * Where it is damaged since, the replaced segments do while they are there. */
+static int walk_sealed(struct store *s, const struct seals *all, struct fault *f)
+{
+	for (size_t i = 0; i < all->lines; i++) {
+		const struct seal_line *l = &all->line[i];
+
+		if (l->file == SEAL_BAD && !has_sources(s, all, l))
+			return fault_set(f, FAULT_DAMAGE, SCOPE_ARCHIVE, 0,
+				"segment %06" PRIu64
+				" is missing or damaged; run `popkeep rebuild`",
+				l->segment);
+		if (l->file != SEAL_GOOD)
+			continue;
+		int fd CLEANUP(fd_closep) = segment_open_file(s->segments_fd, l->segment, f);
+		if (fd < 0 ||
+			replay_walk(s->catalog, l->segment, fd, 0, l->size, REPLAY_TRUSTED, f) < 0)
+			return -1;
+	}
+	return 0;
+}
+
 /* ---- Looking whether there is anything to do ------------------------------------------------- */
 
 static int find_difference(
@@ -431,7 +504,8 @@ static int needs_replay(struct store *s, const struct ledger_at *at, struct faul
 
 	if (r != 0)
 		return r < 0 ? -1 : 1;
-	if (visit_open(s, find_difference, f) < 0)
+	struct seals none = {0};
+	if (visit_open(s, &none, find_difference, f) < 0)
 		return f->code == FAULT_NONE ? 1 : -1;
 	return 0;
 }
@@ -453,6 +527,7 @@ static int close_segments(struct store *s, struct fault *f)
 
 static int replay(struct store *s, struct ledger_at *at, struct fault *f)
 {
+	struct seals seals CLEANUP(seals_deinit) = {0};
 	struct replay_sums sums = {0};
 	struct ledger_at before = *at;
 
@@ -461,8 +536,11 @@ static int replay(struct store *s, struct ledger_at *at, struct fault *f)
 		return -1;
 	if (fsync(s->segments_fd) < 0)
 		return fault_errno(f, FAULT_WRITE, SCOPE_ARCHIVE, errno, "cannot sync segments/");
-	if (visit_open(s, walk_tail, f) < 0 || replay_ledger(s, at, &sums, f) < 0 ||
-		visit_open(s, sums.missing > 0 ? close_tail : cut_tail, f) < 0)
+	if (seals_read(s, at, &seals, f) < 0 || walk_sealed(s, &seals, f) < 0 ||
+		visit_open(s, &seals, walk_tail, f) < 0 || replay_ledger(s, at, &sums, f) < 0 ||
+		replay_count(s->catalog, &sums, f) < 0 ||
+		visit_open(s, &seals, sums.missing > 0 ? close_tail : cut_tail, f) < 0 ||
+		seals_settle(s, s->catalog, &seals, f) < 0)
 		return -1;
 	if (sums.missing > 0)
 		store_notice(s,

@@ -1,7 +1,7 @@
 /* The files of segments/:
  *
  *   segments/000002.open.tar.zst   appended to; no end blocks
- *   segments/000002.tar.zst        sealed (not made by this version, but read) */
+ *   segments/000002.tar.zst        sealed */
 #pragma once
 
 #include "archive/bytes.h"
@@ -10,7 +10,8 @@ enum { SEGMENT_NAME = 48 };
 enum segment_state {
 	SEGMENT_OPEN = 1,
 	SEGMENT_SEALED = 2,
-	SEGMENT_CLOSED = 3 /* named as an open one, but nothing is appended: a write to it failed */
+	SEGMENT_CLOSED = 3,  /* named as an open one, but nothing is appended any more */
+	SEGMENT_REPLACED = 4 /* sealed into another one: to be removed, and read by nobody */
 };
 void segment_name(uint64_t number, enum segment_state state, char ret[static SEGMENT_NAME]);
 /* SEGMENT_OTHER: not a segment's name. */

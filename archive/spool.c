@@ -104,24 +104,9 @@ static int write_to_file(struct spool *s, struct slice bytes, uint64_t offset, s
 	return 0;
 }
 
-/* O_TMPFILE where the file system has it; otherwise a name that lives for a moment. */
-static int open_unlinked(int folder)
-{
-	int fd = openat(folder, ".", O_RDWR | O_TMPFILE | O_CLOEXEC, 0600);
-
-	if (fd >= 0 || (errno != EOPNOTSUPP && errno != EISDIR && errno != EINVAL))
-		return fd;
-	char name[64];
-	(void)snprintf(name, sizeof name, ".spool.%ld.%lld", (long)getpid(), (long long)random());
-	fd = openat(folder, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	if (fd >= 0)
-		(void)unlinkat(folder, name, 0);
-	return fd;
-}
-
 static int move_to_file(struct spool *s, struct fault *f)
 {
-	s->fd = open_unlinked(s->pool->folder);
+	s->fd = file_open_unlinked(s->pool->folder);
 	if (s->fd < 0)
 		return fault_errno(f, FAULT_WRITE, SCOPE_ARCHIVE, errno,
 			"cannot make a message's temporary file in the archive");

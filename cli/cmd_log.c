@@ -114,6 +114,20 @@ static void say_account(struct log *l, const struct event *e)
 	say_escaped(l, " at ", e->server);
 }
 
+static void say_sealed(struct log *l, const struct event *e)
+{
+	struct output *o = &l->run->out;
+	struct slice replaces = e->replaces;
+	char size[TEXT_NUMBER], mail[TEXT_NUMBER], messages[TEXT_NUMBER];
+	const char *before = ", in place of ";
+
+	out_format(o, "sealed segment %06" PRIu64 ": %s messages, %s in %s", e->segment,
+		text_count(e->messages, messages), text_size(e->bytes, mail),
+		text_size(e->size, size));
+	for (uint64_t number; event_replaced(&replaces, &number); before = ", ")
+		out_format(o, "%s%06" PRIu64, before, number);
+}
+
 static void say_event(struct log *l, const struct event *e)
 {
 	struct output *o = &l->run->out;
@@ -148,6 +162,9 @@ static void say_event(struct log *l, const struct event *e)
 		break;
 	case EVENT_POLL:
 		say_sums(l, &e->sums);
+		break;
+	case EVENT_SEAL:
+		say_sealed(l, e);
 		break;
 	case EVENT_COMMIT:
 		say_digest(l, "commit, root ", &e->root);

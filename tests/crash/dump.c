@@ -15,7 +15,8 @@ static const char *const queries[] = {
 	"SELECT message, maildrop FROM also ORDER BY 1, 2",
 	"SELECT maildrop, hex(uidl), state, listed, reason, tries, next_try, accepted FROM unkept "
 	"WHERE state > 1 ORDER BY 1, 2",
-	"SELECT number, length, class FROM segment ORDER BY 1",
+	"SELECT number, state IN (1, 3), length, class, messages, bytes, first, hex(digest) "
+	"FROM segment ORDER BY 1",
 };
 
 static int print_row(void *context, int columns, char **value, char **name)

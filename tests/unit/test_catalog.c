@@ -81,6 +81,8 @@ static bool may_scan(enum catalog_statement which)
 		SQL_COUNT_MESSAGES, /* `search --count`: a sum over what matches */
 		SQL_TOTALS,	    /* `status`: counts and sizes of all */
 		SQL_ALL_HEALTH,	    /* `status`: the few accounts that are not well */
+		SQL_MOVE_TO_PLACE,  /* a seal: the places of the new segment, which are there for it
+				     */
 		SQL_OPEN_SEGMENT,   /* from the newest, and stops at the first that is open */
 	};
 
