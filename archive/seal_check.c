@@ -248,10 +248,13 @@ int seal_check(struct store *s, struct seal_plan *p, const struct seal_job *job,
 	const struct sealed_file *file, struct fault *f)
 {
 	struct check c CLEANUP(check_deinit) = {.p = p, .job = job, .file = file, .fd = -1};
+	struct buffer text CLEANUP(buffer_deinit) = buffer_make(SEGMENT_README_MAX);
 
 	if (hasher_new(&c.whole, f) < 0 || hasher_new(&c.frame, f) < 0)
 		return -1;
-	hasher_add(c.whole, segment_readme, strlen(segment_readme));
+	if (segment_readme(&text, f) < 0)
+		return -1;
+	hasher_add(c.whole, text.data, text.len);
 	hasher_end(c.whole, &c.readme);
 	memset(p->place, 0, p->mails * sizeof *p->place);
 	c.fd = openat(s->segments_fd, FILE_SEAL_TMP, O_RDONLY | O_CLOEXEC);

@@ -171,7 +171,10 @@ static int begin_segment(struct verify *v, struct fault *f)
 		return 0;
 	}
 	*g = (struct verified_segment){.row.number = last, .fd = -1};
-	int r = catalog_next_segment(v->s->catalog, last, &g->row, f);
+	int r = 0;
+	do {
+		r = catalog_next_segment(v->s->catalog, g->row.number, &g->row, f);
+	} while (r == 0 && g->row.state == SEGMENT_REPLACED);
 	if (r == CATALOG_NONE)
 		v->stage = STAGE_DONE;
 	if (r != 0)
