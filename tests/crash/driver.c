@@ -5,6 +5,9 @@
  * store_commit() has returned driver check FOLDER TAG      opens the archive, tells all that is in
  * it and what is wrong with it, commits one more group, rebuilds, compares
  *   driver rebuild FOLDER        makes the catalog again
+ *   driver seal FOLDER           seals every open segment that holds mail, one after the other,
+ * with a forked worker; each is told as "sealed NUMBER MESSAGES" once store_seal() has returned
+ *   driver repack FOLDER BYTES   merges sealed segments as long as there are some; likewise
  *   driver read FOLDER           reads all messages without writing anything
  *
  * Groups are the same in every run, so that a run after a crash does again what the daemon would
@@ -17,6 +20,7 @@
 #include "archive/maildrop.h"
 #include "archive/own.h"
 #include "tests/crash/dump.h"
+#include "tests/crash/forked.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -422,6 +426,29 @@ static int rebuild(struct run *r, const char *folder)
 	return store_rebuild(folder, NULL, NULL, NULL, &sums, &r->f);
 }
 
+/* bytes 0: seal. */
+static int seal_all(struct run *r, const char *folder, uint64_t bytes)
+{
+	static const struct seal_due all_due = {0};
+	struct forked worker = {0};
+	struct seal_job job = forked_job(&worker);
+	struct seal_result made;
+	char text[64];
+	int got;
+
+	if (store_open(folder, NULL, STORE_WRITE, &r->store, &r->f) < 0)
+		return -1;
+	while ((got = bytes ? store_repack(r->store, bytes, &job, &made, &r->f)
+			    : store_seal(r->store, &all_due, &job, &made, &r->f)) == 0) {
+		(void)snprintf(text, sizeof text, "sealed %" PRIu64 " %" PRIu64 "\n", made.segment,
+			made.messages);
+		if (tell(text) < 0)
+			return -1;
+	}
+	print_notices(r);
+	return got < 0 ? -1 : 0;
+}
+
 static int read_all(struct run *r, const char *folder)
 {
 	return store_open(folder, NULL, STORE_READ, &r->store, &r->f) < 0 ? -1 : print_messages(r);
@@ -448,6 +475,10 @@ int main(int argc, char **argv)
 		done = check(&r, argv[2], number(argv[3]));
 	else if (argc == 3 && strcmp(argv[1], "rebuild") == 0)
 		done = rebuild(&r, argv[2]);
+	else if (argc == 3 && strcmp(argv[1], "seal") == 0)
+		done = seal_all(&r, argv[2], 0);
+	else if (argc == 4 && strcmp(argv[1], "repack") == 0)
+		done = seal_all(&r, argv[2], number(argv[3]));
 	else if (argc == 3 && strcmp(argv[1], "read") == 0)
 		done = read_all(&r, argv[2]);
 	else

@@ -2,8 +2,8 @@
 #include "archive/check.h"
 #include "archive/find.h"
 #include "archive/limits.h"
+#include "tests/crash/forked.h"
 #include "tests/unit/archived.h"
-#include "tests/unit/sealing.h"
 
 static const struct seal_due all_due = {0};
 

@@ -1,9 +1,10 @@
-/* A worker for tests: a forked process that does the work, or what a test has instead of it. */
+/* A worker for tests and the driver: a forked process that does the work, or what a test has
+ * instead of it. No sandbox. */
 #pragma once
 
 #include "archive/seal.h"
-#include "tests/unit/check.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/wait.h>
@@ -48,12 +49,12 @@ static inline int forked_start(
 	struct forked *w = context;
 	int request[2], out[2], status[2];
 
-	(void)f;
-	assert_int_equal(pipe2(request, O_CLOEXEC), 0);
-	assert_int_equal(pipe2(out, O_CLOEXEC), 0);
-	assert_int_equal(pipe2(status, O_CLOEXEC), 0);
+	if (pipe2(request, O_CLOEXEC) < 0 || pipe2(out, O_CLOEXEC) < 0 ||
+		pipe2(status, O_CLOEXEC) < 0)
+		return fault_errno(f, FAULT_SYSTEM, SCOPE_ARCHIVE, errno, "pipe");
 	w->pid = fork();
-	assert_true(w->pid >= 0);
+	if (w->pid < 0)
+		return fault_errno(f, FAULT_SYSTEM, SCOPE_ARCHIVE, errno, "fork");
 	if (w->pid == 0)
 		forked_run(w, fds, request, out, status);
 	(void)close(request[0]);
