@@ -30,7 +30,7 @@ struct finding {
 /* The segment that is looked at. */
 enum segment_phase {
 	PHASE_PLACES,	/* messages' places within the file */
-	PHASE_WALK,	/* open ones: entries in order */
+	PHASE_WALK,	/* open ones, and sealed ones in VERIFY_FULL: entries in order */
 	PHASE_FRAMES,	/* sealed ones: the digests of frames and file */
 	PHASE_MESSAGES, /* sealed ones: each message read; in VERIFY_FULL, or to tell which are hit
 			 */
@@ -44,6 +44,7 @@ struct verified_segment {
 	int fd;	       /* -1: it cannot be opened */
 	uint64_t size; /* of the file, now */
 	uint64_t read; /* how far frames were read */
+	bool counted;  /* its messages are in the sums already */
 	bool damaged;  /* anything was found in it */
 	uint64_t hits; /* messages that cannot be read */
 
@@ -56,8 +57,9 @@ struct verified_segment {
 	struct segment_walk *walk;
 	struct segment_entry entry; /* read, and waiting while those missed before it are told */
 	bool waiting;
-	bool headers_done;
-	bool any; /* an entry was seen; the last one: */
+	bool headers_done; /* of open ones */
+	bool has_ledger;   /* entry LEDGER was seen */
+	bool any;	   /* an entry was seen; the last one: */
 	struct location last;
 	bool again; /* what could not be decoded is being read again: */
 	uint64_t suspect, suspect_end;
@@ -76,7 +78,7 @@ struct verify {
 	struct verify_sums sums;
 	struct ledger_at known; /* what the catalog knows of the ledger */
 	struct buffer scratch;
-	uint8_t *chunk; /* for reading files */
+	uint8_t *chunk;	       /* for reading files */
 	struct finding *found; /* FOUND_MAX */
 	size_t found_n, told;
 

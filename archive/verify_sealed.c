@@ -171,8 +171,12 @@ int verify_frames(struct verify *v, struct fault *f)
 		return 0;
 	}
 	check_file(v);
-	g->phase = g->damaged || v->depth == VERIFY_FULL ? PHASE_MESSAGES : PHASE_END;
-	return g->phase == PHASE_MESSAGES ? verify_first_expected(v, f) : 0;
+	g->phase = g->damaged ? PHASE_MESSAGES : v->depth == VERIFY_FULL ? PHASE_WALK : PHASE_END;
+	if (g->phase == PHASE_END)
+		return 0;
+	if (g->phase == PHASE_WALK && verify_walk_begin(v, f) < 0)
+		return -1;
+	return verify_first_expected(v, f);
 }
 
 /* ---- Messages -----------------------------------------------------------------------------------

@@ -89,6 +89,7 @@ static int step_places(struct verify *v, struct fault *f)
 {
 	struct verified_segment *g = &v->segment;
 
+	g->counted = true;
 	if (!g->has_expected) {
 		g->phase = v->depth == VERIFY_QUICK ? PHASE_END : PHASE_FRAMES;
 		return 0;

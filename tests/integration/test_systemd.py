@@ -41,14 +41,15 @@ def one(files, ending):
 
 def runnable(files, unit, folder):
     """A copy whose ExecStart is where it was installed to: systemd wants to find the program."""
-    daemon = one(files, 'sbin/popkeepd')
+    installed = {'popkeepd': one(files, 'sbin/popkeepd'), 'popkeep': one(files, 'bin/popkeep')}
     lines = []
     for line in unit.read_text().splitlines():
         key, _, value = line.partition('=')
         if key == 'ExecStart' or (key == 'ExecReload' and not value.startswith('/bin/sh ')):
             program, rest = value.split(' ', 1)
-            tap.check(program.endswith('/sbin/popkeepd'), line)
-            line = f'{key}={daemon} {rest}'
+            folder_of, name = program.rsplit('/', 1)
+            equal(pathlib.Path(folder_of).name, installed[name].parent.name, line)
+            line = f'{key}={installed[name]} {rest}'
         lines.append(line)
     copy = folder / unit.name
     copy.write_text('\n'.join(lines) + '\n')
@@ -59,7 +60,8 @@ def runnable(files, unit, folder):
 def the_system_units_are_right_and_expose_little(folder):
     analyze = tool('systemd-analyze')
     files = install(folder)
-    for name in ('system/popkeepd.service', 'system/popkeepd@.service'):
+    for name in ('system/popkeepd.service', 'system/popkeepd@.service',
+                 'system/popkeep-verify.service', 'system/popkeep-verify@.service'):
         unit = runnable(files, one(files, name), folder)
         out = run(analyze, 'verify', '--man=no', '--recursive-errors=no', unit)
         equal(out.strip(), '', f'what systemd-analyze verify says of {name}')
@@ -70,10 +72,31 @@ def the_system_units_are_right_and_expose_little(folder):
 def the_user_unit_is_right(folder):
     analyze = tool('systemd-analyze')
     files = install(folder)
-    unit = runnable(files, one(files, 'user/popkeepd.service'), folder)
     env = dict(os.environ, XDG_RUNTIME_DIR=str(folder), HOME=str(folder))
-    out = run(analyze, '--user', 'verify', '--man=no', '--recursive-errors=no', unit, env=env)
-    equal(out.strip(), '', 'what systemd-analyze verify says')
+    for name in ('user/popkeepd.service', 'user/popkeep-verify.service'):
+        unit = runnable(files, one(files, name), folder)
+        out = run(analyze, '--user', 'verify', '--man=no', '--recursive-errors=no', unit, env=env)
+        equal(out.strip(), '', f'what systemd-analyze verify says of {name}')
+
+
+@case
+def the_timers_are_right_and_have_their_service(folder):
+    analyze = tool('systemd-analyze')
+    files = install(folder)
+    for name in ('system/popkeep-verify', 'system/popkeep-verify@', 'user/popkeep-verify'):
+        timer, service = one(files, name + '.timer'), one(files, name + '.service')
+        runnable(files, service, folder)
+        copy = folder / timer.name
+        copy.write_text(timer.read_text())
+        mode = ['--user'] if name.startswith('user') else []
+        env = dict(os.environ, XDG_RUNTIME_DIR=str(folder), HOME=str(folder))
+        out = run(analyze, *mode, 'verify', '--man=no', '--recursive-errors=no', copy, env=env)
+        equal(out.strip(), '', f'what systemd-analyze verify says of {name}')
+        lines = timer.read_text().splitlines()
+        tap.check('OnCalendar=daily' in lines and 'Persistent=yes' in lines, name)
+        start = [line for line in service.read_text().splitlines()
+                 if line.startswith('ExecStart=')]
+        tap.check(start[0].endswith(' verify --max-duration 30m'), start)
 
 
 @case

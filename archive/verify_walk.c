@@ -1,7 +1,8 @@
-/* Open segments: decoded from beginning to end, each entry digested and compared with the messages
- * that the catalog has there. They have no table of digests; each frame has its content checksum,
- * which covers tar headers and padding too, but not every bit of the frame itself: those that no
- * decoder looks at are compared with what is always written there. */
+/* A segment decoded from beginning to end, each entry digested, recipes put together first, and
+ * compared with the messages that the catalog has there: open segments, and sealed ones in
+ * VERIFY_FULL. Open ones have no table of digests; each frame has its content checksum, which
+ * covers tar headers and padding too, but not every bit of the frame itself: those of its header
+ * that no decoder looks at are compared with what is always written there. */
 #include "archive/frame_header.h"
 #include "archive/verify.h"
 
@@ -50,6 +51,8 @@ static int check_headers(struct verify *v, struct fault *f)
 
 int verify_walk_begin(struct verify *v, struct fault *f)
 {
+	v->segment.headers_done = v->segment.row.state == SEGMENT_SEALED;
+	v->segment.again = false;
 	return begin_walk(v, 0, f);
 }
 
@@ -72,8 +75,10 @@ static int check_entry(struct verify *v, const struct segment_entry *e, struct f
 		wrong = "it cannot be put together";
 	else if (digest_compare(&e->found, &m->digest) != 0 || e->size != m->size_bytes)
 		wrong = "its bytes have another digest";
-	v->sums.messages++;
-	v->sums.bytes += e->size;
+	if (!v->segment.counted) {
+		v->sums.messages++;
+		v->sums.bytes += e->size;
+	}
 	if (wrong) {
 		/* The frame's checksum fits: what was wrong was this machine's memory, or what was
 		 * written. */
@@ -94,7 +99,8 @@ static int check_entry(struct verify *v, const struct segment_entry *e, struct f
 /* The walk went past the place of the message expected next. */
 static int miss_one(struct verify *v, struct fault *f)
 {
-	v->sums.messages++;
+	if (!v->segment.counted)
+		v->sums.messages++;
 	(void)verify_found_message(
 		v, v->segment.fd < 0 ? "its segment is missing" : "it cannot be decoded");
 	return verify_next_expected(v, f);
@@ -145,7 +151,30 @@ static int meet_entry(struct verify *v, const struct segment_entry *e, struct fa
 	}
 	g->any = true;
 	g->last = e->at;
+	g->has_ledger = g->has_ledger || e->kind == ENTRY_LEDGER;
+	if (e->kind == ENTRY_PART && digest_compare(&e->named, &e->found) != 0)
+		verify_advise_segment(
+			v, verify_found(v, g->file, e->at.frame_offset, e->frames_end,
+				   "a part in it has another digest than its name says"));
 	return o == 0 ? check_entry(v, e, f) : 0; /* >0: not the place that counts of any message */
+}
+
+/* What stands behind the messages of a sealed segment. */
+static void check_tail(struct verify *v)
+{
+	struct verified_segment *g = &v->segment;
+	uint64_t end;
+	enum walk_tail tail = segment_walk_tail(g->walk, &end);
+	const char *wrong = NULL;
+
+	if (!g->has_ledger)
+		wrong = "it has no entry LEDGER";
+	else if (tail != TAIL_BLOCKS)
+		wrong = "tar's end blocks are missing";
+	else if (g->table.frames > 0 && end != frame_table_end(&g->table))
+		wrong = "frames stand behind those of its table";
+	if (wrong)
+		verify_advise_segment(v, verify_found(v, g->file, 0, 0, "%s", wrong));
 }
 
 int verify_walk(struct verify *v, struct fault *f)
@@ -174,6 +203,8 @@ int verify_walk(struct verify *v, struct fault *f)
 	if (r == WALK_ENTRY)
 		return meet_entry(v, &e, f);
 	pass_suspect(v, UINT64_MAX);
+	if (g->row.state == SEGMENT_SEALED)
+		check_tail(v);
 	g->walk = segment_walk_close(g->walk);
 	return 0;
 }
