@@ -135,6 +135,7 @@
 #define LIMIT_SEALED_EACH      (4 * KIB)  /* of a sealed file beyond its mail: for each message */
 #define LIMIT_SEALED_REST      (16 * MIB) /* likewise, for all else that is in it */
 #define LIMIT_MAINTENANCE_MS   600000	  /* for one's turn to seal, repack, copy */
+#define LIMIT_VERIFY_SEALS     1000000	  /* seal lines that a check remembers */
 #define LIMIT_REPACK_SOURCES   64	  /* segments that become one */
 
 /* popkeep-worker */

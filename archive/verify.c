@@ -31,7 +31,7 @@ int verify_open(struct store *s, enum verify_depth depth, struct verify **ret, s
 	if (store_open_catalog(s, f) < 0 || catalog_get_state(s->catalog, s->id, &v->known, f) < 0)
 		return -1;
 	while ((r = catalog_next_segment(s->catalog, row.number, &row, f)) == 0)
-		v->all += row.length;
+		v->all += row.state == SEGMENT_REPLACED ? 0 : row.length;
 	if (r < 0)
 		return -1;
 	*ret = TAKE(v);
@@ -47,6 +47,7 @@ struct verify *verify_close(struct verify *v)
 	verify_ledger_free(v->ledger);
 	dir_closep(&v->files);
 	free(v->chunk);
+	free(v->seal);
 	free(v->found);
 	buffer_deinit(&v->scratch);
 	free(v);
@@ -79,7 +80,7 @@ void verify_go_on(struct verify *v, const struct scrub *round, int64_t max_ms)
 	v->all = v->done = round->done;
 	row.number = round->segment;
 	while (catalog_next_segment(v->s->catalog, row.number, &row, &ignored) == 0)
-		v->all += row.length;
+		v->all += row.state == SEGMENT_REPLACED ? 0 : row.length;
 }
 
 int verify_round(const struct verify *v, struct scrub *ret)
@@ -227,6 +228,8 @@ static int do_stage(struct verify *v, struct fault *f)
 	switch (v->stage) {
 	case STAGE_LEDGER:
 		return verify_ledger(v, f);
+	case STAGE_SEALS:
+		return verify_seals(v, f);
 	case STAGE_FILES:
 		return verify_files(v, f);
 	case STAGE_MISSING:

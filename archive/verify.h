@@ -10,6 +10,7 @@
 
 enum verify_stage {
 	STAGE_LEDGER,
+	STAGE_SEALS,
 	STAGE_FILES,
 	STAGE_MISSING,
 	STAGE_SEGMENTS,
@@ -71,6 +72,13 @@ struct verified_segment {
 	bool reread; /* what went into file_hasher was wrong */
 };
 
+/* A `seal` line of the ledger. */
+struct seal_line {
+	uint64_t segment, size;
+	struct digest digest;
+	bool replaced; /* by a later one */
+};
+
 struct verify {
 	struct store *s;
 	enum verify_depth depth;
@@ -83,6 +91,8 @@ struct verify {
 	size_t found_n, told;
 
 	struct verify_ledger *ledger;
+	struct seal_line *seal;
+	size_t seals, seals_size, seals_checked;
 	DIR *files;
 	sqlite3_stmt *missing;
 	struct verified_segment segment;
@@ -117,6 +127,11 @@ void verify_uncache(int fd, uint64_t from, uint64_t to);
 int verify_files(struct verify *v, struct fault *f) MUST_CHECK;
 int verify_ledger(struct verify *v, struct fault *f) MUST_CHECK;
 struct verify_ledger *verify_ledger_free(struct verify_ledger *l);
+/* Of the ledger's lines, in order. */
+int verify_add_seal(struct verify *v, const struct event *e, struct fault *f) MUST_CHECK;
+/* The digest that the file had when it was sealed; false: nothing says it. */
+bool verify_sealed_as(const struct verify *v, const struct segment_row *row, struct digest *ret);
+int verify_seals(struct verify *v, struct fault *f) MUST_CHECK;
 int verify_segments(struct verify *v, struct fault *f) MUST_CHECK;
 
 /* ---- Inside verify_segments() ------------------------------------------------------------------

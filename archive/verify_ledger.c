@@ -156,6 +156,8 @@ static int check_line(struct verify *v, struct slice line, uint64_t number, stru
 	int p = line.len < LIMIT_LEDGER_LINE ? event_parse(line, &v->scratch, &e, f) : EVENT_BAD;
 	if (p < 0)
 		return -1;
+	if (p == 0 && e.kind == EVENT_SEAL)
+		return verify_add_seal(v, &e, f);
 	if (p == 0)
 		return e.kind == EVENT_KEEP ? check_keep(v, &e, number, f) : 0;
 	file_name(ledger_reader_at(l->reader)->file, file);
@@ -258,7 +260,7 @@ static int end_ledger(struct verify *v, int what, struct fault *f)
 	}
 	if (l->again && !l->damaged)
 		verify_reread(v, l->suspect, l->from, l->to);
-	v->stage = STAGE_FILES;
+	v->stage = STAGE_SEALS;
 	return check_count(v, f);
 }
 
@@ -285,6 +287,6 @@ int verify_ledger(struct verify *v, struct fault *f)
 	(void)snprintf(why, sizeof why, "%s", f->text);
 	file_name(ledger_reader_at(v->ledger->reader)->file, file);
 	if (!first)
-		v->stage = STAGE_FILES;
+		v->stage = STAGE_SEALS;
 	return found(v, file, 0, 0, why, f);
 }

@@ -120,31 +120,53 @@ void verify_advise_segment(const struct verify *v, struct damage *d)
 		v->segment.row.number);
 }
 
-static int open_segment(struct verify *v, struct fault *f)
+/* A segment that was sealed into another one meanwhile is not missing. */
+static int is_gone(struct verify *v, bool *ret, struct fault *f)
+{
+	struct segment_row now;
+	int r = catalog_get_segment(v->s->catalog, v->segment.row.number, &now, f);
+
+	*ret = r == CATALOG_NONE || (r == 0 && now.state == SEGMENT_REPLACED);
+	return r < 0 ? -1 : 0;
+}
+
+/* Before its messages' rows are read: those hold on to what the catalog was then. */
+static int open_segment(struct verify *v, bool *ret_gone, struct fault *f)
 {
 	struct verified_segment *g = &v->segment;
 	struct stat st;
 
+	*ret_gone = false;
 	g->fd = segment_open_file(v->s->segments_fd, g->row.number, f);
-	if (g->fd < 0 && f->code != FAULT_DAMAGE)
-		return -1;
-	if (g->fd < 0) {
-		struct damage *d = verify_found(v, g->file, 0, 0, "%s",
-			f->error == ENOENT ? "the file is missing" : f->text);
-		verify_advise(d, "restore the file from a copy");
+	if (g->fd >= 0 && fstat(g->fd, &st) < 0)
+		return fault_errno(f, FAULT_SYSTEM, SCOPE_ARCHIVE, errno, "%s", g->file);
+	if (g->fd >= 0) {
+		g->size = (uint64_t)st.st_size;
 		return 0;
 	}
-	if (fstat(g->fd, &st) < 0)
-		return fault_errno(f, FAULT_SYSTEM, SCOPE_ARCHIVE, errno, "%s", g->file);
-	g->size = (uint64_t)st.st_size;
-	if (g->size >= g->row.length &&
-		(g->row.state != SEGMENT_SEALED || g->size == g->row.length))
-		return 0;
+	if (f->code != FAULT_DAMAGE)
+		return -1;
+	struct fault why = *f;
+	if (is_gone(v, ret_gone, f) < 0)
+		return -1;
+	if (!*ret_gone)
+		verify_advise(verify_found(v, g->file, 0, 0, "%s",
+				      why.error == ENOENT ? "the file is missing" : why.text),
+			"restore the file from a copy");
+	return 0;
+}
+
+static void check_size(struct verify *v)
+{
+	struct verified_segment *g = &v->segment;
+	bool sealed = g->row.state == SEGMENT_SEALED;
+
+	if (g->fd < 0 || (sealed ? g->size == g->row.length : g->size >= g->row.length))
+		return;
 	g->damaged = true;
 	verify_advise_segment(v, verify_found(v, g->file, 0, 0,
 					 "it has %" PRIu64 " bytes, but %" PRIu64 " were kept",
 					 g->size, g->row.length));
-	return 0;
 }
 
 static int begin_phase(struct verify *v, struct fault *f)
@@ -180,14 +202,20 @@ static int begin_segment(struct verify *v, struct fault *f)
 		v->stage = STAGE_DONE;
 	if (r != 0)
 		return r < 0 ? -1 : 0;
+	bool gone = g->row.state == SEGMENT_REPLACED;
+	name_file(g);
+	if (!gone && open_segment(v, &gone, f) < 0)
+		return -1;
+	if (gone)
+		return 0;
 	v->inside = true;
 	v->sums.segments++;
-	name_file(g);
+	check_size(v);
 	g->placed = catalog_cursor(v->s->catalog, SQL_BY_PLACE, f);
 	if (!g->placed)
 		return -1;
 	bind_number(g->placed, 1, g->row.number);
-	if (verify_next_expected(v, f) < 0 || open_segment(v, f) < 0)
+	if (verify_next_expected(v, f) < 0)
 		return -1;
 	return begin_phase(v, f);
 }
