@@ -6,7 +6,8 @@ int status_read(
 	const struct config *config = run->config_broken ? NULL : run->config;
 
 	if (report_read(&ret->report, run->store, config, terms, f) < 0 ||
-		store_totals(run->store, &ret->totals, f) < 0)
+		store_totals(run->store, &ret->totals, f) < 0 ||
+		upkeep_view_read(&ret->upkeep, run->store, config, f) < 0)
 		return -1;
 	if (!ret->report.served)
 		return 0;
@@ -17,6 +18,7 @@ void status_deinit(struct status *s)
 {
 	report_deinit(&s->report);
 	service_view_deinit(&s->service);
+	upkeep_view_deinit(&s->upkeep);
 }
 
 int status_verdict(const struct status *s)
@@ -25,6 +27,8 @@ int status_verdict(const struct status *s)
 	const struct control_daemon *d = &s->service.daemon;
 
 	if (r->attention || r->disk_full || r->write_failed || s->service_notice[0])
+		return STATUS_PARTLY;
+	if (upkeep_view_is_ill(&s->upkeep))
 		return STATUS_PARTLY;
 	if (s->service.runs && (d->config_error[0] || d->disk[0]))
 		return STATUS_PARTLY;

@@ -5,11 +5,13 @@
 #include "cli/report.h"
 #include "cli/run.h"
 #include "cli/service_view.h"
+#include "cli/upkeep_view.h"
 
 /* All that is shown, as of one moment. */
 struct status {
 	struct report report;
 	struct store_totals totals;
+	struct upkeep_view upkeep;
 	struct service_view service;
 	char service_notice[FAULT_TEXT_MAX]; /* it runs, and does not answer; "" */
 };

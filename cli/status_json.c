@@ -40,6 +40,39 @@ static void print_account(struct run *run, const struct account_report *a)
 	json_line_print(&line, &run->out);
 }
 
+static void print_job(struct run *run, const struct upkeep_view *v, const char *name,
+	enum upkeep_job job, const struct upkeep *u)
+{
+	struct json_line line;
+
+	json_line_begin(&line, "upkeep");
+	json_add_text(&line, "job", name);
+	json_add_moment(&line, "tried", u->tried);
+	json_add_moment(&line, "succeeded", u->succeeded);
+	json_add_flag(&line, "failed", u->code != FAULT_NONE);
+	if (u->code != FAULT_NONE) {
+		struct fault f = {.code = u->code};
+
+		json_add_text(&line, "error", u->text);
+		json_add_count(&line, "status", (uint64_t)fault_exit_status(&f));
+	}
+	if (job == UPKEEP_SEAL) {
+		json_add_count(&line, "segments", v->segments);
+		json_add_count(&line, "messages", v->messages);
+		json_add_count(&line, "bytes", v->bytes);
+		json_add_moment(&line, "since", v->since);
+	}
+	json_line_print(&line, &run->out);
+}
+
+static void print_upkeep(struct run *run, const struct upkeep_view *v)
+{
+	print_job(run, v, "seal", UPKEEP_SEAL, &v->seal);
+	print_job(run, v, "verify", UPKEEP_VERIFY, &v->verify);
+	if (v->command_is_configured)
+		print_job(run, v, "seal-command", UPKEEP_COMMAND, &v->command);
+}
+
 static void add_service(struct json_line *l, const struct status *s)
 {
 	const struct control_daemon *d = &s->service.daemon;
@@ -52,6 +85,8 @@ static void add_service(struct json_line *l, const struct status *s)
 	json_add_count(l, "service_pid", d->pid > 0 ? (uint64_t)d->pid : 0);
 	json_add_count(l, "sessions", d->sessions);
 	json_add_text(l, "sandbox", d->sandbox);
+	if (d->worker_sandbox[0])
+		json_add_text(l, "worker_sandbox", d->worker_sandbox);
 	if (d->config_error[0])
 		json_add_text(l, "config_error", d->config_error);
 }
@@ -88,5 +123,6 @@ void status_print_json(struct run *run, const struct status *s, enum status_whic
 		if (r->accounts[i].needs || which == STATUS_ALL)
 			print_account(run, &r->accounts[i]);
 	}
+	print_upkeep(run, &s->upkeep);
 	print_summary(run, s);
 }

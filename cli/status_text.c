@@ -4,6 +4,7 @@
 #include "archive/known.h"
 #include "archive/limits.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 
 /* ---- Lines ----------------------------------------------------------------------------------- */
@@ -100,9 +101,10 @@ static void print_service(struct run *run, const struct status *s)
 				"configuration has it (runtime-dir)");
 		return;
 	}
-	say(o, 0, "service   popkeepd %s since %s, %s %s now; sandbox: %s", d->version,
+	say(o, 0, "service   popkeepd %s since %s, %s %s now; sandbox: %s%s%s", d->version,
 		text_minute(o, d->started, since), text_count(d->sessions, number),
-		plural(d->sessions, "account polled", "accounts polled"), d->sandbox);
+		plural(d->sessions, "account polled", "accounts polled"), d->sandbox,
+		d->worker_sandbox[0] ? "; popkeep-worker's: " : "", d->worker_sandbox);
 	if (d->config_error[0])
 		say(o, 0,
 			"configuration broken, the service goes on with the one before: %s; mend "
@@ -130,7 +132,73 @@ static void print_disk(struct run *run, const struct status *s)
 			text_size(r->free_bytes, number), text_size(r->min_free, other));
 }
 
-static void print_head(struct run *run, const struct status *s)
+/* ---- Sealing and its like -------------------------------------------------------------------- */
+
+/* Many texts say behind a semicolon what to do. */
+static const char *advice_of(enum upkeep_job job, const struct upkeep *u)
+{
+	return strstr(u->text, "; ") ? "" : upkeep_advice(job, u->code);
+}
+
+static void print_failure(
+	struct output *o, const char *what, enum upkeep_job job, const struct upkeep *u)
+{
+	const char *advice = advice_of(job, u);
+	char tried[TEXT_MOMENT], succeeded[TEXT_MOMENT];
+
+	say(o, 0, "%s failed %s, %s%s", what, text_minute(o, u->tried, tried),
+		u->succeeded ? "it went well last " : "it never went well",
+		u->succeeded ? text_minute(o, u->succeeded, succeeded) : "");
+	say(o, 2, "%s%s%s", u->text, *advice ? "; " : "", advice);
+}
+
+static void print_seal_failure(struct output *o, const struct status *s)
+{
+	print_failure(o, "sealing", UPKEEP_SEAL, &s->upkeep.seal);
+	if (s->report.served && s->upkeep.service == SEALS_ITSELF)
+		say(o, 2, "the service tries again by itself; mail is kept meanwhile");
+	else
+		say(o, 2, "then run popkeep seal; mail is kept meanwhile");
+}
+
+static void print_unsealed(struct output *o, const struct upkeep_view *v, enum status_which which)
+{
+	char n[TEXT_NUMBER], messages[TEXT_NUMBER], bytes[TEXT_NUMBER], since[TEXT_MOMENT];
+
+	if (v->segments == 0)
+		return;
+	say(o, 0, "unsealed  %s %s in %s %s, %s, since %s", text_count(v->messages, messages),
+		plural(v->messages, "message", "messages"), text_count(v->segments, n),
+		plural(v->segments, "segment", "segments"), text_size(v->bytes, bytes),
+		text_minute(o, v->since, since));
+	for (size_t i = 0; i < v->segments && which == STATUS_ALL; i++) {
+		const struct unsealed *u = &v->unsealed[i];
+
+		say(o, 2, "segment %" PRIu64 ", class %s: %s %s, %s, since %s", u->segment,
+			u->class_, text_count(u->messages, messages),
+			plural(u->messages, "message", "messages"), text_size(u->bytes, bytes),
+			text_minute(o, u->first, since));
+	}
+}
+
+static void print_upkeep(struct run *run, const struct status *s, enum status_which which)
+{
+	struct output *o = &run->out;
+	const struct upkeep_view *v = &s->upkeep;
+	char when[TEXT_MOMENT];
+
+	print_unsealed(o, v, which);
+	if (v->verify.succeeded)
+		say(o, 0, "verified  %s, all of it", text_minute(o, v->verify.succeeded, when));
+	if (v->seal.code != FAULT_NONE)
+		print_seal_failure(o, s);
+	if (v->command.code != FAULT_NONE && v->command_is_configured)
+		print_failure(o, "seal-command", UPKEEP_COMMAND, &v->command);
+	if (v->verify.code != FAULT_NONE)
+		print_failure(o, "verify", UPKEEP_VERIFY, &v->verify);
+}
+
+static void print_head(struct run *run, const struct status *s, enum status_which which)
 {
 	struct output *o = &run->out;
 	const struct report *r = &s->report;
@@ -141,6 +209,7 @@ static void print_head(struct run *run, const struct status *s)
 	(void)snprintf(title, sizeof title, "%s %s: ", text_count(r->n, number),
 		plural(r->n, "account", "accounts"));
 	print_sums(o, 0, title, &r->sums);
+	print_upkeep(run, s, which);
 	print_disk(run, s);
 }
 
@@ -340,7 +409,7 @@ int status_print_text(
 {
 	const struct report *r = &s->report;
 
-	print_head(run, s);
+	print_head(run, s, which);
 	print_activity(run, s);
 	for (size_t i = 0; i < r->n && !out_is_over(&run->out); i++) {
 		const struct account_report *a = &r->accounts[i];

@@ -64,11 +64,12 @@ struct control_daemon {
 	int64_t pid;
 	moment_ms started;
 	char version[32];
-	char archive[CONTROL_ARCHIVE_MAX]; /* the folder */
-	char config_error[FAULT_TEXT_MAX]; /* of the last reload; "": none */
-	char disk[FAULT_TEXT_MAX];	   /* "": there is room */
-	char sandbox[FAULT_TEXT_MAX];	   /* what holds and what does not */
-	uint64_t sessions;		   /* open now */
+	char archive[CONTROL_ARCHIVE_MAX];   /* the folder */
+	char config_error[FAULT_TEXT_MAX];   /* of the last reload; "": none */
+	char disk[FAULT_TEXT_MAX];	     /* "": there is room */
+	char sandbox[FAULT_TEXT_MAX];	     /* what holds and what does not */
+	char worker_sandbox[FAULT_TEXT_MAX]; /* of popkeep-worker; "": none ran yet */
+	uint64_t sessions;		     /* open now */
 	uint64_t accounts, failing, attention;
 };
 

@@ -130,6 +130,8 @@ static void add_daemon(struct control_line *l, const struct control_daemon *d)
 	control_line_text(l, "config_error", d->config_error);
 	control_line_text(l, "disk", d->disk);
 	control_line_text(l, "sandbox", d->sandbox);
+	if (d->worker_sandbox[0])
+		control_line_text(l, "worker_sandbox", d->worker_sandbox);
 	control_line_count(l, "sessions", d->sessions);
 	control_line_count(l, "accounts", d->accounts);
 	control_line_count(l, "failing", d->failing);
@@ -311,6 +313,7 @@ static void get_daemon(const json_t *j, struct control_daemon *ret)
 	control_copy_text(j, "config_error", ret->config_error, sizeof ret->config_error);
 	control_copy_text(j, "disk", ret->disk, sizeof ret->disk);
 	control_copy_text(j, "sandbox", ret->sandbox, sizeof ret->sandbox);
+	control_copy_text(j, "worker_sandbox", ret->worker_sandbox, sizeof ret->worker_sandbox);
 	ret->sessions = control_get_count(j, "sessions");
 	ret->accounts = control_get_count(j, "accounts");
 	ret->failing = control_get_count(j, "failing");

@@ -192,6 +192,36 @@ static void write_service(struct writing *w, const struct metrics *m)
 		m->config_broken == METRICS_YES);
 }
 
+static void write_moment(struct writing *w, const char *name, const char *help, moment_ms t)
+{
+	if (t > 0)
+		one(w, name, "gauge", help, (uint64_t)t / 1000);
+}
+
+static void write_upkeep(struct writing *w, const struct metrics *m)
+{
+	one(w, "unsealed_segments", "gauge", "Segments with mail that are not sealed.",
+		m->unsealed_segments);
+	one(w, "unsealed_messages", "gauge", "Messages in them.", m->unsealed_messages);
+	one(w, "unsealed_bytes", "gauge", "Bytes of mail in them.", m->unsealed_bytes);
+	one(w, "sealed_segments_total", "counter", "Segments sealed since the service started.",
+		m->sealed_segments);
+	one(w, "seal_failures_total", "counter",
+		"Times that sealing failed since the service started.", m->seal_failures);
+	one(w, "seal_command_failures_total", "counter",
+		"Times that the seal-command failed since the service started.",
+		m->command_failures);
+	one(w, "seal_failing", "gauge", "1 while sealing has failed since it went well last.",
+		m->seal_failing == METRICS_YES);
+	one(w, "seal_command_failing", "gauge",
+		"1 while the seal-command has failed since it went well last.",
+		m->command_failing == METRICS_YES);
+	write_moment(w, "seal_last_success_timestamp_seconds", "When a segment was sealed last.",
+		m->seal_succeeded);
+	write_moment(w, "verify_last_success_timestamp_seconds",
+		"When the whole archive was verified last.", m->verify_succeeded);
+}
+
 int metrics_format(const struct metrics *m, struct buffer *to, struct fault *f)
 {
 	struct buffer archive CLEANUP(buffer_deinit) = buffer_make(LIMIT_METRICS);
@@ -204,6 +234,7 @@ int metrics_format(const struct metrics *m, struct buffer *to, struct fault *f)
 	struct writing w = {.to = to, .f = f, .archive = label};
 
 	write_service(&w, m);
+	write_upkeep(&w, m);
 	write_accounts(&w, m);
 	write_successes(&w, m);
 	return w.failed;

@@ -28,6 +28,11 @@ struct metrics {
 	/* Now: */
 	uint64_t sessions, disk_free_bytes;
 	enum metrics_flag disk_full, config_broken;
+	/* Sealing: since the service's start, then now */
+	uint64_t sealed_segments, seal_failures, command_failures;
+	uint64_t unsealed_segments, unsealed_messages, unsealed_bytes;
+	moment_ms seal_succeeded, verify_succeeded; /* 0: never, and nothing is written */
+	enum metrics_flag seal_failing, command_failing;
 };
 
 /* Appends the exposition format 0.0.4. FAULT_LIMIT, FAULT_MEMORY. */

@@ -234,6 +234,14 @@ int runner_reload(struct runner *r, struct fault *f)
 	return request(r, &q, f);
 }
 
+int runner_upkeep(struct runner *r, unsigned wish, const char *text, struct fault *f)
+{
+	struct runner_request q = {.kind = REQUEST_UPKEEP, .event = wish};
+
+	(void)snprintf(q.text, sizeof q.text, "%s", text ? text : "");
+	return request(r, &q, f);
+}
+
 int runner_take(struct runner *r, struct runner_answer *ret, struct fault *f)
 {
 	ssize_t n = -1;

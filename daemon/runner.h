@@ -59,6 +59,8 @@ enum alert_event {
 	ALERT_WRITE_FAILED,
 	ALERT_CONFIG_BROKEN,
 	ALERT_CONFIG_OK,
+	ALERT_SEAL_FAILED,
+	ALERT_SEAL_OK,
 	ALERT_EVENTS
 };
 
@@ -79,17 +81,29 @@ int runner_alert(struct runner *r, const struct alert *a, struct fault *f) MUST_
  * its command runs already. */
 int runner_reload(struct runner *r, struct fault *f) MUST_CHECK;
 
-enum { RUNNER_NOTHING = 0, RUNNER_SECRET = 1, RUNNER_RELOADED = 2, RUNNER_COMPLAINT = 3 };
+/* wish: of enum upkeep_wish (daemon/upkeep.h), joined by |. A process begins with it, by the
+ * runner's own configuration; nothing happens while one runs, or with UPKEEP_END where none does.
+ * text: of UPKEEP_NOTE; NULL otherwise. RUNNER_UPKEEP answers, several times, the last with
+ * NEWS_ENDED. */
+int runner_upkeep(struct runner *r, unsigned wish, const char *text, struct fault *f) MUST_CHECK;
+
+enum {
+	RUNNER_NOTHING = 0,
+	RUNNER_SECRET = 1,
+	RUNNER_RELOADED = 2,
+	RUNNER_COMPLAINT = 3,
+	RUNNER_UPKEEP = 4
+};
 
 struct runner_answer {
-	uint64_t tag; /* RUNNER_SECRET: as asked */
+	uint64_t tag; /* RUNNER_SECRET: as asked. RUNNER_UPKEEP: enum upkeep_news */
 	struct secret
 		secret;	    /* the taker's, for secret_deinit(); .text NULL where fault says why */
 	struct fault fault; /* code FAULT_NONE: it went well. RUNNER_SECRET: FAULT_ACCESS or
 			       FAULT_USAGE with the account's name, FAULT_MISSING: the runner's
 			       configuration has no such account. RUNNER_RELOADED: as
-			       config_load() */
-	char text[FAULT_TEXT_MAX]; /* RUNNER_COMPLAINT: for the log, escaped */
+			       config_load(). RUNNER_UPKEEP: what failed */
+	char text[FAULT_TEXT_MAX]; /* RUNNER_COMPLAINT, RUNNER_UPKEEP: for the log, escaped */
 };
 
 /* Never blocks. One of the above, and *ret is set; RUNNER_NOTHING: nothing now. FAULT_SYSTEM: the

@@ -15,6 +15,8 @@ static const char *const EVENTS[ALERT_EVENTS] = {
 	[ALERT_WRITE_FAILED] = "write-failed",
 	[ALERT_CONFIG_BROKEN] = "config-broken",
 	[ALERT_CONFIG_OK] = "config-ok",
+	[ALERT_SEAL_FAILED] = "seal-failed",
+	[ALERT_SEAL_OK] = "seal-ok",
 };
 
 void runner_alerts_init(struct runner_alerts *a, uint32_t timeout_ms)

@@ -1,5 +1,7 @@
 #include "daemon/runner_message.h"
 
+#include "daemon/upkeep.h"
+
 #include <stdio.h>
 
 _Static_assert(LIMIT_SECRET >= FAULT_TEXT_MAX, "a fault's text fits");
@@ -22,6 +24,8 @@ int runner_request_check(const struct runner_request *q, size_t len)
 		return q->event < ALERT_EVENTS && (is_named || !q->account[0]) ? 0 : -1;
 	case REQUEST_RELOAD:
 		return 0;
+	case REQUEST_UPKEEP:
+		return q->event > 0 && q->event < UPKEEP_WISHES ? 0 : -1;
 	default:
 		return -1;
 	}
@@ -65,7 +69,8 @@ int runner_message_read(
 	static const struct runner_answer nothing;
 
 	if (len < RUNNER_MESSAGE_HEAD || len > sizeof *m || m->kind < RUNNER_SECRET ||
-		m->kind > RUNNER_COMPLAINT || m->code > FAULT_INTERRUPT || m->scope > SCOPE_ARCHIVE)
+		m->kind > RUNNER_UPKEEP || m->code > FAULT_INTERRUPT || m->scope > SCOPE_ARCHIVE ||
+		(m->kind == RUNNER_UPKEEP && (m->tag == 0 || m->tag >= NEWS_KINDS)))
 		return fault_set(f, FAULT_SYSTEM, SCOPE_ARCHIVE, 0,
 			"the process that gives out passwords answers nonsense");
 	size_t n = len - RUNNER_MESSAGE_HEAD;
@@ -75,9 +80,9 @@ int runner_message_read(
 	*ret = nothing;
 	ret->tag = m->tag;
 	ret->secret = secret;
-	if (m->kind == RUNNER_COMPLAINT)
+	if (m->kind == RUNNER_COMPLAINT || m->kind == RUNNER_UPKEEP)
 		(void)snprintf(ret->text, sizeof ret->text, "%.*s", (int)n, m->bytes);
-	else if (m->code != FAULT_NONE)
+	if (m->kind != RUNNER_COMPLAINT && m->code != FAULT_NONE)
 		fault_record(&ret->fault, (enum fault_code)m->code, (enum fault_scope)m->scope,
 			m->error, "%.*s", (int)n, m->bytes);
 	return (int)m->kind;

@@ -4,12 +4,12 @@
 
 #include "daemon/runner.h"
 
-enum request_kind { REQUEST_SECRET = 1, REQUEST_ALERT = 2, REQUEST_RELOAD = 3 };
+enum request_kind { REQUEST_SECRET = 1, REQUEST_ALERT = 2, REQUEST_RELOAD = 3, REQUEST_UPKEEP = 4 };
 
 /* To the runner: always whole. */
 struct runner_request {
 	uint32_t kind;
-	uint32_t event; /* enum alert_event */
+	uint32_t event; /* ALERT: enum alert_event; UPKEEP: enum upkeep_wish */
 	uint64_t tag;
 	uint64_t place; /* SECRET: account_place(); 0: not compared */
 	moment_ms since;
@@ -32,7 +32,8 @@ struct runner_message {
 
 #define RUNNER_MESSAGE_HEAD offsetof(struct runner_message, bytes)
 
-/* secret or fault; neither where it went well and there is nothing to say. Returns the length. */
+/* secret or fault; neither where it went well and there is nothing to say. UPKEEP: fault is what is
+ * told, with or without a code, and tag its enum upkeep_news. Returns the length. */
 size_t runner_message_make(struct runner_message *m, int kind, uint64_t tag,
 	const struct secret *secret, const struct fault *fault);
 /* The kind; *ret is set. FAULT_SYSTEM: none that the runner would send. FAULT_MEMORY. */

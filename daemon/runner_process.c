@@ -4,6 +4,7 @@
 
 #include "daemon/harden.h"
 #include "daemon/runner_alerts.h"
+#include "daemon/runner_upkeep.h"
 #include "daemon/secret_command.h"
 
 #include <errno.h>
@@ -39,6 +40,7 @@ struct process {
 	struct ask asks[LIMIT_RUNNER_ASKS]; /* a ring: commands that wait for a free job */
 	size_t first, asks_n;
 	struct runner_alerts alerts;
+	struct runner_upkeep upkeep;
 	struct runner_message out;
 	size_t out_len; /* 0: nothing waits to be sent */
 	bool is_mute;	/* nobody reads answers any more */
@@ -75,6 +77,7 @@ static void begin_end(struct process *p)
 	p->end_ms = monotonic_ms() + p->times->stop_ms;
 	drop_answer(p);
 	end_jobs(p);
+	runner_upkeep_stop(&p->upkeep);
 }
 
 /* 1: sent, or there is nobody; 0: no room. */
@@ -208,6 +211,55 @@ static void load(struct process *p)
 	answer(p, RUNNER_RELOADED, 0, NULL, NULL);
 }
 
+/* In the upkeep child: what the commands of its parent printed is not for it. They run on. */
+static void forget(struct process *p)
+{
+	for (size_t i = 0; i < LIMIT_RUNNER_COMMANDS; i++)
+		p->jobs[i].command = secret_command_forget(p->jobs[i].command);
+	drop_answer(p);
+}
+
+static const char *archive_of(const struct process *p)
+{
+	const char *archive = p->archive ? p->archive : p->config->archive;
+
+	return archive ? archive : "";
+}
+
+static void on_upkeep(struct process *p, const struct runner_request *q)
+{
+	struct upkeep_plan plan = {p->config, archive_of(p), q->event, q->text};
+	pid_t runner = getpid();
+	struct fault f = {0};
+	int socket = -1;
+
+	if (q->event & UPKEEP_END)
+		runner_upkeep_stop(&p->upkeep);
+	else if (p->upkeep.pid == 0) {
+		int r = runner_upkeep_fork(&p->upkeep, &socket, &f);
+
+		if (r == UPKEEP_CHILD) {
+			forget(p);
+			upkeep_process(socket, runner, &plan);
+		}
+		if (r < 0)
+			answer(p, RUNNER_UPKEEP, NEWS_ENDED, NULL, &f);
+	}
+}
+
+/* 1: there was something to tell. */
+static int step_upkeep(struct process *p)
+{
+	struct upkeep_report r;
+	struct fault f = {0};
+
+	if (runner_upkeep_step(&p->upkeep, &r) != UPKEEP_TOLD)
+		return 0;
+	fault_record(&f, (enum fault_code)r.code, SCOPE_ARCHIVE, 0, "%s", r.text);
+	answer(p, RUNNER_UPKEEP, r.news, NULL, &f);
+	return 1;
+}
+
 /* 1: there was one, or the end; 0: nothing now. */
 static int receive(struct process *p)
 {
@@ -223,6 +275,8 @@ static int receive(struct process *p)
 		on_ask(p, &q);
 	else if (q.kind == REQUEST_ALERT)
 		runner_alerts_add(&p->alerts, &q);
+	else if (q.kind == REQUEST_UPKEEP)
+		on_upkeep(p, &q);
 	else
 		load(p);
 	return 1;
@@ -263,15 +317,14 @@ static int step_jobs(struct process *p)
 /* Does one thing that gives one answer at most. 0: there is nothing to do now. */
 static int step(struct process *p)
 {
-	const char *archive = p->archive ? p->archive : p->config->archive;
 	struct fault f = {0};
 
 	if (p->out_len > 0)
 		return send_answer(p);
-	int r = runner_alerts_step(&p->alerts, p->config, archive ? archive : "", &f);
+	int r = runner_alerts_step(&p->alerts, p->config, archive_of(p), &f);
 	if (r < 0)
 		answer(p, RUNNER_COMPLAINT, 0, NULL, &f);
-	if (r != 0)
+	if (r != 0 || step_upkeep(p))
 		return 1;
 	if (p->end_ms)
 		return 0;
@@ -285,7 +338,7 @@ static int64_t earlier(int64_t a, int64_t b)
 
 static void wait_for_work(struct process *p)
 {
-	struct pollfd polls[3 + LIMIT_RUNNER_COMMANDS];
+	struct pollfd polls[5 + LIMIT_RUNNER_COMMANDS];
 	int64_t until = p->end_ms ? p->end_ms : INT64_MAX;
 	bool sends = p->out_len > 0;
 	nfds_t n = 0;
@@ -296,6 +349,10 @@ static void wait_for_work(struct process *p)
 	if (!sends && p->alerts.child.pid > 0) {
 		polls[n++] = (struct pollfd){.fd = p->alerts.child.process, .events = POLLIN};
 		until = earlier(until, p->alerts.deadline_ms);
+	}
+	if (!sends && p->upkeep.pid > 0) {
+		polls[n++] = (struct pollfd){.fd = p->upkeep.process, .events = POLLIN};
+		polls[n++] = (struct pollfd){.fd = p->upkeep.socket, .events = POLLIN};
 	}
 	for (size_t i = 0; !sends && i < LIMIT_RUNNER_COMMANDS; i++) {
 		const struct secret_command *c = p->jobs[i].command;
@@ -352,6 +409,11 @@ static void clean_environment(void)
 		(void)unsetenv(names[i]);
 }
 
+static bool has_children(const struct process *p)
+{
+	return !runner_alerts_idle(&p->alerts) || p->upkeep.pid > 0;
+}
+
 static void run(struct process *p)
 {
 	load(p);
@@ -359,7 +421,7 @@ static void run(struct process *p)
 		(void)send_answer(p);
 		return;
 	}
-	while (!p->end_ms || (!runner_alerts_idle(&p->alerts) && monotonic_ms() < p->end_ms)) {
+	while (!p->end_ms || (has_children(p) && monotonic_ms() < p->end_ms)) {
 		if (!step(p))
 			wait_for_work(p);
 	}
@@ -387,6 +449,7 @@ _Noreturn void runner_process(int socket, pid_t parent, const char *config_path,
 	p->archive = archive;
 	p->times = times;
 	runner_alerts_init(&p->alerts, times->alert_ms);
+	runner_upkeep_init(&p->upkeep);
 	p->signals = set_signals(parent);
 	if (p->signals < 0)
 		give_up("signals");
@@ -394,5 +457,6 @@ _Noreturn void runner_process(int socket, pid_t parent, const char *config_path,
 	run(p);
 	end_jobs(p);
 	runner_alerts_deinit(&p->alerts);
+	runner_upkeep_deinit(&p->upkeep);
 	_exit(0);
 }

@@ -63,6 +63,13 @@ struct secret_command *secret_command_free(struct secret_command *c)
 		return NULL;
 	child_deinit(&c->child);
 	fd_closep(&c->poll);
+	return secret_command_forget(c);
+}
+
+struct secret_command *secret_command_forget(struct secret_command *c)
+{
+	if (!c)
+		return NULL;
 	if (c->text)
 		explicit_bzero(c->text, LIMIT_SECRET);
 	free(c->text);

@@ -13,6 +13,9 @@ int secret_command_begin(const char *command, uint32_t timeout_ms, struct secret
 /* Ends the group at once (SIGKILL) if it still runs, and wipes what was read. Returns NULL. */
 struct secret_command *secret_command_free(struct secret_command *c);
 void secret_command_freep(struct secret_command **c);
+/* In a process that was forked from the one that began it: wipes what was read, and leaves the
+ * command and its descriptors alone. Returns NULL. */
+struct secret_command *secret_command_forget(struct secret_command *c);
 
 /* Readable when a step has something to do. Borrowed. */
 int secret_command_fd(const struct secret_command *c);

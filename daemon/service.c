@@ -36,6 +36,7 @@ static void stop(struct service *s)
 	s->stopping = true;
 	s->stop_deadline = monotonic_ms() + STOP_MS;
 	notify_stopping();
+	service_stop_upkeep(s);
 	log_line(LOG_LEVEL_INFO, NULL, "ending: what has arrived whole is committed");
 	poller_stop(s->poller);
 }
@@ -67,6 +68,10 @@ static int take_answers(struct service *s, struct fault *f)
 			break;
 		case RUNNER_RELOADED:
 			service_reloaded(s, &answer.fault);
+			break;
+		case RUNNER_UPKEEP:
+			if (service_take_upkeep(s, &answer, f) < 0)
+				return -1;
 			break;
 		default:
 			log_line(LOG_LEVEL_WARNING, NULL, "%s", answer.text);
@@ -151,7 +156,7 @@ static int open_service(struct service *s, struct config *config, struct fault *
 	};
 	if (open_signals(s, f) < 0 || poller_open(&o, &s->poller, f) < 0)
 		return -1;
-	return service_remember(s, f);
+	return service_remember(s, f) < 0 ? -1 : service_recall_upkeep(s, f);
 }
 
 static void close_service(struct service *s)

@@ -74,6 +74,7 @@ static void send_daemon(struct service *s, uint64_t client)
 	(void)snprintf(d->config_error, sizeof d->config_error, "%s", s->config_error);
 	(void)snprintf(d->disk, sizeof d->disk, "%s", s->disk);
 	(void)snprintf(d->sandbox, sizeof d->sandbox, "%s", s->options.sandbox->text);
+	(void)snprintf(d->worker_sandbox, sizeof d->worker_sandbox, "%s", s->upkeep.sandbox);
 	d->sessions = poller_active(s->poller);
 	d->accounts = s->jobs_n;
 	d->failing = counted.failing;

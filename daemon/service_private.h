@@ -1,6 +1,6 @@
 /* What the files of the service share: service.c the loop, service_jobs.c one account's polls,
  * service_reload.c the configuration, service_control.c those that ask, service_report.c those that
- * are told. */
+ * are told, service_upkeep.c sealing. */
 #pragma once
 
 #include "archive/limits.h"
@@ -65,6 +65,23 @@ struct job {
 	struct listener *listeners;
 };
 
+enum upkeep_troubles { TROUBLE_SEAL, TROUBLE_COMMAND, UPKEEP_TROUBLES };
+enum { UPKEEP_TEXT = 512 }; /* as much as the archive remembers */
+
+/* Sealing, and handing files to the seal-command. */
+struct service_upkeep {
+	bool runs, notes; /* the runner's child does; only to note that one died */
+	int64_t look_at;
+	struct upkeep_trouble {
+		char text[UPKEEP_TEXT]; /* ""; none */
+		int64_t retry_at;
+		unsigned failures; /* in a row, as long as this service runs */
+		bool alerted;
+	} trouble[UPKEEP_TROUBLES];
+	uint64_t sealed, failures[UPKEEP_TROUBLES];
+	char sandbox[FAULT_TEXT_MAX]; /* of popkeep-worker; "": not known yet */
+};
+
 struct service {
 	struct service_options options;
 	struct loaded *loaded; /* in force */
@@ -79,7 +96,8 @@ struct service {
 	TAILQ_HEAD(, job) asked; /* as many as polls are under way at most */
 
 	struct room room;
-	char disk[FAULT_TEXT_MAX];	   /* why nothing is polled; "" */
+	char disk[FAULT_TEXT_MAX]; /* why nothing is polled; "" */
+	struct service_upkeep upkeep;
 	char config_error[FAULT_TEXT_MAX]; /* of the last reload; "" */
 	moment_ms started;
 	uint64_t fetched_messages, fetched_bytes, polls[HINDRANCE_STOPPED + 1];
@@ -140,6 +158,21 @@ void service_dismiss(struct service *s, struct job *job);
 void service_arm_listeners(struct job *job);
 /* Those that wait for its next poll: there is none while the disk is full. */
 void service_turn_away(struct service *s, struct job *job);
+
+/* ---- service_upkeep.c ------------------------------------------------------------------------ */
+
+/* How it went before this service began. */
+int service_recall_upkeep(struct service *s, struct fault *f) MUST_CHECK;
+/* Has it done where something is due; now and then. */
+void service_look_at_upkeep(struct service *s, int64_t now);
+/* What failed is tried again now: somebody may have mended it. */
+void service_retry_upkeep(struct service *s);
+void service_stop_upkeep(struct service *s);
+struct metrics;
+void service_measure_upkeep(const struct service *s, struct metrics *to);
+/* a is a RUNNER_UPKEEP. FAULT_WRITE: the archive could not be written. */
+int service_take_upkeep(
+	struct service *s, const struct runner_answer *a, struct fault *f) MUST_CHECK;
 
 /* ---- service_report.c ------------------------------------------------------------------------ */
 

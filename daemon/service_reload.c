@@ -237,6 +237,7 @@ int service_reload(struct service *s, struct fault *f)
 	poller_set_caps(s->poller, config->max_sessions, config->max_sessions_per_server);
 	if (reload_runner(s, f) < 0)
 		return -1;
+	service_retry_upkeep(s);
 	log_line(LOG_LEVEL_INFO, NULL, "configuration read again: %zu account%s",
 		config->accounts_n, config->accounts_n == 1 ? "" : "s");
 	notify_ready();

@@ -191,6 +191,7 @@ static int format_metrics(const struct service *s, struct buffer *to, struct fau
 			job->succeeded, job->schedule.failures};
 	}
 	m.accounts = all;
+	service_measure_upkeep(s, &m);
 	memcpy(m.polls, s->polls, sizeof m.polls);
 	return metrics_format(&m, to, f);
 }
@@ -255,6 +256,7 @@ void service_tick(struct service *s)
 	bool busy = poller_active(s->poller) > 0 || s->room.full || s->changed;
 	s->tick_at = now + (busy ? TICK_MS : TICK_IDLE_MS);
 	look_at_room(s);
+	service_look_at_upkeep(s, now);
 	if (now >= s->told_at) {
 		s->told_at = now + TOLD_MS;
 		tell_manager(s);

@@ -3,6 +3,7 @@
  * from it. */
 #include "archive/escape.h"
 #include "daemon/runner_message.h"
+#include "daemon/upkeep.h"
 #include "tests/fuzz/fuzz.h"
 
 static bool has_end(const char *text, size_t size)
@@ -20,9 +21,12 @@ static void check_request(const uint8_t *data, size_t size)
 		return;
 	require(size == sizeof q);
 	require(has_end(q.account, sizeof q.account) && has_end(q.text, sizeof q.text));
-	require(q.kind == REQUEST_SECRET || q.kind == REQUEST_ALERT || q.kind == REQUEST_RELOAD);
+	require(q.kind == REQUEST_SECRET || q.kind == REQUEST_ALERT || q.kind == REQUEST_RELOAD ||
+		q.kind == REQUEST_UPKEEP);
 	if (q.kind == REQUEST_SECRET)
 		require(account_name_is_valid(q.account));
+	if (q.kind == REQUEST_UPKEEP)
+		require(q.event > 0 && q.event < UPKEEP_WISHES);
 	if (q.kind != REQUEST_ALERT)
 		return;
 	require(q.event < ALERT_EVENTS);
@@ -38,7 +42,10 @@ static void check_answer(int kind, const struct runner_answer *a)
 {
 	bool failed = a->fault.code != FAULT_NONE;
 
-	require(kind == RUNNER_SECRET || kind == RUNNER_RELOADED || kind == RUNNER_COMPLAINT);
+	require(kind == RUNNER_SECRET || kind == RUNNER_RELOADED || kind == RUNNER_COMPLAINT ||
+		kind == RUNNER_UPKEEP);
+	if (kind == RUNNER_UPKEEP)
+		require(a->tag > 0 && a->tag < NEWS_KINDS);
 	require(a->fault.code <= FAULT_INTERRUPT && a->fault.scope <= SCOPE_ARCHIVE);
 	require(has_end(a->fault.text, sizeof a->fault.text) && has_end(a->text, sizeof a->text));
 	require((a->secret.text != NULL) == (kind == RUNNER_SECRET && !failed));
@@ -55,11 +62,15 @@ static void check_again(int kind, const struct runner_answer *a)
 
 	if (kind == RUNNER_COMPLAINT)
 		return;
+	struct fault told = a->fault;
+	if (kind == RUNNER_UPKEEP)
+		memcpy(told.text, a->text, sizeof told.text);
 	size_t len = runner_message_make(&m, kind, a->tag, a->secret.text ? &a->secret : NULL,
-		a->fault.code == FAULT_NONE ? NULL : &a->fault);
+		told.code == FAULT_NONE && kind != RUNNER_UPKEEP ? NULL : &told);
 	require(runner_message_read(&m, len, &again, &f) == kind);
 	require(again.tag == a->tag && again.fault.code == a->fault.code);
 	require(strcmp(again.fault.text, a->fault.text) == 0);
+	require(strcmp(again.text, a->text) == 0);
 	require(again.secret.len == a->secret.len);
 	if (a->secret.len > 0)
 		require(memcmp(again.secret.text, a->secret.text, a->secret.len) == 0);

@@ -231,6 +231,7 @@ static void the_daemons_state_goes_through(void **state)
 						  .config_error = "popkeep.conf:3: no",
 						  .disk = "disk full",
 						  .sandbox = "Landlock 3",
+						  .worker_sandbox = "seccomp",
 						  .sessions = 1,
 						  .accounts = 2,
 						  .failing = 3,
@@ -246,6 +247,7 @@ static void the_daemons_state_goes_through(void **state)
 	assert_string_equal(got.daemon.config_error, "popkeep.conf:3: no");
 	assert_string_equal(got.daemon.disk, "disk full");
 	assert_string_equal(got.daemon.sandbox, "Landlock 3");
+	assert_string_equal(got.daemon.worker_sandbox, "seccomp");
 	assert_int_equal(got.daemon.sessions, 1);
 	assert_int_equal(got.daemon.accounts, 2);
 	assert_int_equal(got.daemon.failing, 3);
@@ -317,6 +319,7 @@ static void the_longest_texts_fit_into_a_line(void **state)
 	memset(from.daemon.config_error, 0xff, sizeof from.daemon.config_error - 1);
 	memset(from.daemon.disk, 1, sizeof from.daemon.disk - 1);
 	memset(from.daemon.sandbox, 0x7f, sizeof from.daemon.sandbox - 1);
+	memset(from.daemon.worker_sandbox, 0x7f, sizeof from.daemon.worker_sandbox - 1);
 	pass_through(&from, &got);
 	assert_int_equal(strncmp(got.daemon.archive, "\\xff\\xff", 8), 0);
 }

@@ -157,6 +157,14 @@ static const struct metrics sample = {
 	.sessions = 3,
 	.disk_free_bytes = UINT64_MAX,
 	.config_broken = METRICS_YES,
+	.sealed_segments = 11,
+	.seal_failures = 12,
+	.command_failures = 13,
+	.unsealed_segments = 14,
+	.unsealed_messages = 15,
+	.unsealed_bytes = 16,
+	.seal_succeeded = INT64_C(1700000001999),
+	.command_failing = METRICS_YES,
 };
 
 static void assert_line(const char *text, const char *line)
@@ -199,6 +207,16 @@ static void the_text_says_it_all(void **state)
 	assert_line(t, "popkeep_disk_free_bytes" LABEL "} 18446744073709551615");
 	assert_line(t, "popkeep_disk_full" LABEL "} 0");
 	assert_line(t, "popkeep_config_broken" LABEL "} 1");
+	assert_line(t, "popkeep_sealed_segments_total" LABEL "} 11");
+	assert_line(t, "popkeep_seal_failures_total" LABEL "} 12");
+	assert_line(t, "popkeep_seal_command_failures_total" LABEL "} 13");
+	assert_line(t, "popkeep_unsealed_segments" LABEL "} 14");
+	assert_line(t, "popkeep_unsealed_messages" LABEL "} 15");
+	assert_line(t, "popkeep_unsealed_bytes" LABEL "} 16");
+	assert_line(t, "popkeep_seal_last_success_timestamp_seconds" LABEL "} 1700000001");
+	assert_null(strstr(t, "popkeep_verify_last_success_timestamp_seconds"));
+	assert_line(t, "popkeep_seal_failing" LABEL "} 0");
+	assert_line(t, "popkeep_seal_command_failing" LABEL "} 1");
 #undef LABEL
 }
 
@@ -211,8 +229,8 @@ static void a_strict_reader_takes_it(void **state)
 	assert_int_equal(metrics_format(&sample, &text, &f), 0);
 	assert_non_null(buffer_text(&text));
 	read_all((char *)text.data, &r);
-	assert_int_equal(r.names, 9 + 1 + 7 + 1);
-	assert_int_equal(r.samples, 8 + 7 + 3 + 2 * 7 + 1);
+	assert_int_equal(r.names, 9 + 9 + 1 + 7 + 1);
+	assert_int_equal(r.samples, 8 + 9 + 7 + 3 + 2 * 7 + 1);
 }
 
 static void hostile_names_of_folders_stay_inside_their_label(void **state)
@@ -239,7 +257,7 @@ static void without_accounts_it_is_well_formed_too(void **state)
 	assert_int_equal(metrics_format(&m, &text, &f), 0);
 	assert_non_null(buffer_text(&text));
 	read_all((char *)text.data, &r);
-	assert_int_equal(r.names, 10);
+	assert_int_equal(r.names, 10 + 8);
 }
 
 static void ten_thousand_accounts_fit(void **state)
@@ -268,7 +286,7 @@ static void ten_thousand_accounts_fit(void **state)
 	assert_int_equal(metrics_format(&m, &text, &f), 0);
 	assert_non_null(buffer_text(&text));
 	read_all((char *)text.data, &r);
-	assert_int_equal(r.samples, 8 + 7 + 3 + 8 * LIMIT_ACCOUNTS);
+	assert_int_equal(r.samples, 8 + 9 + 7 + 3 + 8 * LIMIT_ACCOUNTS);
 }
 
 static void too_little_room_is_a_failure(void **state)
