@@ -251,6 +251,7 @@ static int write_ledger(struct writing *w, moment_ms mtime, struct fault *f)
 
 	if (size < 0)
 		return fault_errno(f, FAULT_SYSTEM, SCOPE_ARCHIVE, errno, "the ledger lines");
+	w->status->all += (uint64_t)size;
 	return copy_entry(w, "LEDGER", w->fds->ledger, 0, (uint64_t)size, mtime, f);
 }
 
