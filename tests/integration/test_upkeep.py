@@ -259,7 +259,7 @@ def told_to_end_it_gives_up_the_seal_and_seals_later(folder):
         check(time.monotonic() - began < 15, 'it ends soon')
         nothing_is_left(pids)
         if not sealed(keep):
-            equal(upkeep(keep, 'seal', popkeep.DONE)['tried'], None, 'nothing is noted of it')
+            equal(upkeep(keep, 'seal')['tried'], None, 'nothing is noted of it')
         check_kept(keep, BIG)
         keep.globals['seal-level'] = 1
         with Service(keep) as service:
