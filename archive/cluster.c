@@ -6,7 +6,8 @@
  *     one cluster, by union and find;
  *   - clusters stand in the order of their first message, but those of one list, or else of one
  *     sender's domain, stand together where its first one stands;
- *   - in a cluster messages stay as they came, which is by time.
+ *   - in a cluster those that hold the same part stand together where the first of them does: they
+ *     are to lie in one frame with it. Else messages stay as they came, which is by time.
  *
  * Tried and found worse on lists and on mixed mail: by sender first, by sender within the list,
  * lists in any other order than that of time.
@@ -31,6 +32,12 @@ struct __attribute__((packed)) mark {
 struct mail {
 	uint64_t group;	 /* of its list or its sender's domain; then: where the group stands */
 	uint32_t parent; /* in its cluster: a message before it, or itself */
+	uint32_t twin;	 /* likewise among those that hold the same part */
+};
+
+struct position {
+	uint64_t cluster;
+	uint32_t twin, mail;
 };
 
 struct cluster {
@@ -68,6 +75,8 @@ void cluster_freep(struct cluster **c)
 
 /* ---- Keys ------------------------------------------------------------------------------------ */
 
+#define KEY_IS_PART UINT64_C(1) /* of a digest, and of no header field */
+
 enum key_kind { KEY_ID = 1, KEY_SUBJECT, KEY_LIST, KEY_DOMAIN };
 
 /* FNV-1a over letters made small, begun with the kind, so that no subject is anybody's id. */
@@ -77,7 +86,7 @@ static uint64_t hash(enum key_kind kind, struct slice text)
 
 	for (size_t i = 0; i < text.len; i++)
 		h = (h ^ (uint8_t)tolower(text.data[i])) * UINT64_C(0x100000001b3);
-	return h ^ h >> 29;
+	return (h ^ h >> 29) & ~KEY_IS_PART;
 }
 
 static int add_mark(struct cluster *c, uint64_t key, struct fault *f)
@@ -266,7 +275,7 @@ int cluster_add(struct cluster *c, struct slice head, struct fault *f)
 		c->mail = grown;
 		c->mails_size = size;
 	}
-	c->mail[c->mails] = (struct mail){.parent = (uint32_t)c->mails};
+	c->mail[c->mails] = (struct mail){.parent = (uint32_t)c->mails, .twin = (uint32_t)c->mails};
 	c->mails++;
 	c->header_marks = 0;
 	if (head.len > LIMIT_HEADER_BYTES)
@@ -279,7 +288,7 @@ int cluster_add_part(struct cluster *c, const struct digest *part, struct fault 
 	uint64_t key;
 
 	memcpy(&key, part->byte, sizeof key);
-	return add_mark(c, key, f);
+	return add_mark(c, key | KEY_IS_PART, f);
 }
 
 /* ---- The order ------------------------------------------------------------------------------- */
@@ -293,7 +302,16 @@ static uint32_t root(struct cluster *c, uint32_t i)
 	return i;
 }
 
-/* The root of a cluster is its first message. */
+static uint32_t first_twin(struct cluster *c, uint32_t i)
+{
+	while (c->mail[i].twin != i) {
+		c->mail[i].twin = c->mail[c->mail[i].twin].twin;
+		i = c->mail[i].twin;
+	}
+	return i;
+}
+
+/* The root is always the first message. */
 static void join(struct cluster *c, uint32_t a, uint32_t b)
 {
 	a = root(c, a);
@@ -302,6 +320,16 @@ static void join(struct cluster *c, uint32_t a, uint32_t b)
 		c->mail[b].parent = a;
 	else
 		c->mail[a].parent = b;
+}
+
+static void join_twins(struct cluster *c, uint32_t a, uint32_t b)
+{
+	a = first_twin(c, a);
+	b = first_twin(c, b);
+	if (a < b)
+		c->mail[b].twin = a;
+	else
+		c->mail[a].twin = b;
 }
 
 static int by_key(const void *a, const void *b)
@@ -323,8 +351,13 @@ static void make_clusters(struct cluster *c)
 {
 	sort_marks(c->mark, c->marks);
 	for (size_t i = 1; i < c->marks; i++) {
-		if (c->mark[i].key == c->mark[i - 1].key)
-			join(c, c->mark[i].mail, c->mark[i - 1].mail);
+		const struct mark *m = &c->mark[i];
+
+		if (m->key != m[-1].key)
+			continue;
+		join(c, m->mail, m[-1].mail);
+		if (m->key & KEY_IS_PART)
+			join_twins(c, m->mail, m[-1].mail);
 	}
 }
 
@@ -346,24 +379,44 @@ static void place_groups(struct cluster *c, struct mark *at)
 	}
 }
 
+static int by_position(const void *a, const void *b)
+{
+	const struct position *x = a, *y = b;
+
+	if (x->cluster != y->cluster)
+		return x->cluster < y->cluster ? -1 : 1;
+	if (x->twin != y->twin)
+		return x->twin < y->twin ? -1 : 1;
+	return (x->mail > y->mail) - (x->mail < y->mail);
+}
+
+static void place_mails(struct cluster *c, struct position *at)
+{
+	for (size_t i = 0; i < c->mails; i++) {
+		uint32_t r = root(c, (uint32_t)i);
+
+		at[i] = (struct position){.cluster = c->mail[r].group << 32 | r,
+			.twin = first_twin(c, (uint32_t)i),
+			.mail = (uint32_t)i};
+	}
+	if (c->mails > 1)
+		qsort(at, c->mails, sizeof *at, by_position);
+}
+
 int cluster_order(struct cluster *c, uint32_t **ret, struct fault *f)
 {
 	size_t n = c->mails ? c->mails : 1;
-	struct mark *at CLEANUP(freep) = calloc(n, sizeof *at);
+	struct mark *groups CLEANUP(freep) = calloc(n, sizeof *groups);
+	struct position *at CLEANUP(freep) = calloc(n, sizeof *at);
 	uint32_t *order = calloc(n, sizeof *order);
 
-	if (!at || !order) {
+	if (!groups || !at || !order) {
 		free(order);
 		return fault_memory(f);
 	}
 	make_clusters(c);
-	place_groups(c, at);
-	for (size_t i = 0; i < c->mails; i++) {
-		uint32_t r = root(c, (uint32_t)i);
-
-		at[i] = (struct mark){c->mail[r].group << 32 | r, (uint32_t)i};
-	}
-	sort_marks(at, c->mails);
+	place_groups(c, groups);
+	place_mails(c, at);
 	for (size_t i = 0; i < c->mails; i++)
 		order[i] = at[i].mail;
 	*ret = order;

@@ -110,6 +110,22 @@ static void messages_that_share_a_part_are_together(void **state)
 	EXPECT(c, 0, 2, 1);
 }
 
+static void in_a_thread_those_that_share_a_part_stand_side_by_side(void **state)
+{
+	static const char head[] = "From: a@one\nSubject: minutes of today\n\n";
+	struct cluster *c = cluster_of(NULL, 0);
+	struct digest part[2] = {{{2}}, {{4}}};
+	struct fault f;
+
+	(void)state;
+	for (int i = 0; i < 5; i++) {
+		assert_int_equal(cluster_add(c, slice_text(head), &f), 0);
+		if (i < 4)
+			assert_int_equal(cluster_add_part(c, &part[i % 2], &f), 0);
+	}
+	EXPECT(c, 0, 2, 1, 3, 4);
+}
+
 static void what_stands_in_the_body_counts_for_nothing(void **state)
 {
 	static const char *const heads[] = {"From: a@one\nMessage-ID: <1@one>\n\n",
@@ -180,6 +196,7 @@ int main(void)
 		TEST(a_list_is_together_whoever_writes),
 		TEST(senders_of_one_domain_are_together),
 		TEST(messages_that_share_a_part_are_together),
+		TEST(in_a_thread_those_that_share_a_part_stand_side_by_side),
 		TEST(what_stands_in_the_body_counts_for_nothing),
 		TEST(a_header_of_a_million_ids_is_looked_at_in_part),
 		TEST(any_bytes_are_a_header),
