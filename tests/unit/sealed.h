@@ -80,6 +80,10 @@ static inline struct sealed *sealed_open(int fd)
 	assert_non_null(s);
 	s->decoded = buffer_make(SIZE_MAX);
 	sealed_decode(s, fd);
+	if (!s->decoded.data) {
+		fail_msg("it has no bytes");
+		return s;
+	}
 	while (s->decoded.data[at] != 0) {
 		struct sealed_entry *e = &s->entry[s->entries++];
 		const uint8_t *header = s->decoded.data + at;
