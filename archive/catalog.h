@@ -223,9 +223,13 @@ int catalog_get_place(struct catalog *c, const struct digest *d, struct location
 	X(COUNT_SEGMENT, "SELECT count(*), coalesce(sum(size), 0), coalesce(min(archived), 0) "    \
 			 "FROM message WHERE segment = ?1")                                        \
 	X(IS_SEGMENT_USED, "SELECT 1 FROM message WHERE segment = ?1 LIMIT 1")                     \
-	X(FIRST_IN_SEGMENT, "SELECT min(id) FROM message WHERE segment = ?1")                      \
+	X(IDS_IN_SEGMENT, "SELECT min(id), max(id) FROM message WHERE segment = ?1")               \
+	X(PLACED_BEFORE, "SELECT id FROM message WHERE id < ?1 AND segment IS NOT NULL AND "       \
+			 "coalesce(class, 'default') = ?2 ORDER BY id DESC LIMIT 1")               \
+	X(PLACED_BEHIND, "SELECT id FROM message WHERE id > ?1 AND segment IS NOT NULL AND "       \
+			 "coalesce(class, 'default') = ?2 ORDER BY id LIMIT 1")                    \
 	X(COUNT_ASTRAY, "SELECT count(*) FROM message WHERE segment IS NULL AND "                  \
-			"coalesce(class, 'default') = ?1 AND id >= ?2 AND id < ?3")                \
+			"coalesce(class, 'default') = ?1 AND id > ?2 AND id < ?3")                 \
 	X(ALSO_IN_SEGMENT, "SELECT DISTINCT also.maildrop FROM message JOIN also "                 \
 			   "ON also.message = message.id WHERE message.segment = ?1")              \
 	X(SEGMENT_DIGEST, "SELECT digest FROM segment WHERE number = ?1")                          \

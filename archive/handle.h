@@ -23,7 +23,9 @@ struct store {
 	char id[ARCHIVE_ID];
 	int folder_fd, ledger_fd, segments_fd, lock_fd;
 	struct catalog *catalog;
-	uint64_t catalog_inode; /* rebuild puts another file in its place */
+	uint64_t catalog_inode;	     /* rebuild puts another file in its place */
+	struct catalog *catalog_now; /* for looking again where a message lies: read.c */
+	uint64_t catalog_now_inode;
 	struct writer_slot slot[CLASSES_MAX];
 	size_t slots;
 	struct frame_cache cache; /* for reading */

@@ -4,6 +4,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <sys/stat.h>
 
 enum { SHOWN_DIGITS = 12 };
 
@@ -37,25 +38,38 @@ static int damaged(const struct message *m, struct fault *f)
 		m->at.segment, m->at.frame_offset);
 }
 
+/* The catalog as it is now: while a cursor of the caller's is open, its own connection shows it as
+ * it was when that began. */
+static int open_now(struct store *s, struct fault *f)
+{
+	struct stat st;
+	uint64_t inode = stat(s->catalog_path, &st) == 0 ? (uint64_t)st.st_ino : 0;
+
+	if (s->catalog_now && inode == s->catalog_now_inode)
+		return 0;
+	s->catalog_now = catalog_close(s->catalog_now);
+	s->catalog_now_inode = inode;
+	return catalog_open(s->catalog_path, CATALOG_READ, &s->catalog_now, f);
+}
+
 /* The place may have changed since the row was read. */
 static int look_again(struct store *s, struct message *m, bool *ret_moved, struct fault *f)
 {
-	struct message now CLEANUP(message_deinit) = {0};
-
-	if (store_open_catalog(s, f) < 0)
+	if (open_now(s, f) < 0)
 		return -1;
-	sqlite3_stmt *row = catalog_statement(s->catalog, SQL_MESSAGE_BY_ID, f);
+	sqlite3_stmt *row = catalog_statement(s->catalog_now, SQL_MESSAGE_BY_ID, f);
 	if (!row)
 		return -1;
 	bind_number(row, 1, m->id);
-	int r = catalog_step(s->catalog, row, f);
-	if (r > 0 && message_from_row(s, row, &now, f) < 0)
-		r = -1;
+	int r = catalog_step(s->catalog_now, row, f);
+	struct location now = {0};
+	if (r > 0 && sqlite3_column_type(row, 6) != SQLITE_NULL)
+		now = (struct location){
+			column_number(row, 6), column_number(row, 7), column_number(row, 8)};
 	(void)sqlite3_reset(row);
-	*ret_moved = r > 0 && now.located &&
-		     (!m->located || memcmp(&now.at, &m->at, sizeof now.at) != 0);
+	*ret_moved = now.segment > 0 && (!m->located || memcmp(&now, &m->at, sizeof now) != 0);
 	if (*ret_moved) {
-		m->at = now.at;
+		m->at = now;
 		m->located = true;
 	}
 	return r < 0 ? -1 : 0;

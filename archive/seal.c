@@ -80,15 +80,13 @@ int seal_make(struct store *s, struct seal_plan *p, const struct seal_job *job,
 		look_for_damage(s, p, f);
 		return -1;
 	}
-	if (seal_check(s, p, job, &file, f) < 0) {
-		(void)unlinkat(s->segments_fd, FILE_SEAL_TMP, 0);
-		return -1;
-	}
 	for (size_t i = 0; i < p->sources; i++)
 		made.from_size += p->source[i].row.length;
 	made.size = file.size;
-	if (seal_place(s, p, &file, &made.segment, f) < 0)
+	if (seal_check(s, p, job, &file, f) < 0 || seal_place(s, p, &file, &made.segment, f) < 0) {
+		(void)unlinkat(s->segments_fd, FILE_SEAL_TMP, 0); /* unless it has its name */
 		return -1;
+	}
 	*ret = made;
 	return 0;
 }

@@ -27,55 +27,58 @@ void seal_plan_deinit(struct seal_plan *p)
 
 /* ---- Choosing -------------------------------------------------------------------------------- */
 
-/* Number of the first message that the segment holds; UINT64_MAX: it holds none. */
-static int first_in(struct store *s, uint64_t number, uint64_t *ret, struct fault *f)
+/* Numbers of the first and the last message that the segment holds; it holds some. */
+static int ids_in(
+	struct store *s, uint64_t number, uint64_t *ret_first, uint64_t *ret_last, struct fault *f)
 {
-	sqlite3_stmt *q = catalog_statement(s->catalog, SQL_FIRST_IN_SEGMENT, f);
+	sqlite3_stmt *q = catalog_statement(s->catalog, SQL_IDS_IN_SEGMENT, f);
 
 	if (!q)
 		return -1;
 	bind_number(q, 1, number);
 	int r = catalog_step(s->catalog, q, f);
-	if (r >= 0)
-		*ret = r > 0 && sqlite3_column_type(q, 0) == SQLITE_INTEGER ? column_number(q, 0)
-									    : UINT64_MAX;
+	if (r > 0) {
+		*ret_first = column_number(q, 0);
+		*ret_last = column_number(q, 1);
+	}
 	(void)sqlite3_reset(q);
 	return r < 0 ? -1 : 0;
 }
 
-/* Number of the first message in a later segment of the class that is not sealed. */
-static int first_behind(
-	struct store *s, const struct segment_row *row, uint64_t *ret, struct fault *f)
+/* Number of the next message of the class, in a direction, that lies somewhere; *ret is left as it
+ * is where there is none. */
+static int next_placed(struct store *s, enum catalog_statement direction, uint64_t id,
+	const char *class_, uint64_t *ret, struct fault *f)
 {
-	struct segment_row next = *row;
-	uint64_t first = UINT64_MAX;
-	int r;
+	sqlite3_stmt *q = catalog_statement(s->catalog, direction, f);
 
-	while (first == UINT64_MAX &&
-		(r = catalog_next_segment(s->catalog, next.number, &next, f)) != CATALOG_NONE) {
-		if (r < 0)
-			return -1;
-		bool open = next.state == SEGMENT_OPEN || next.state == SEGMENT_CLOSED;
-		if (open && strcmp(next.class_, row->class_) == 0 &&
-			first_in(s, next.number, &first, f) < 0)
-			return -1;
-	}
-	*ret = first;
-	return 0;
+	if (!q)
+		return -1;
+	bind_number(q, 1, id);
+	bind_text(q, 2, slice_text(class_));
+	int r = catalog_step(s->catalog, q, f);
+	if (r > 0)
+		*ret = column_number(q, 0);
+	(void)sqlite3_reset(q);
+	return r < 0 ? -1 : 0;
 }
 
+/* Messages of a class follow each other in its segments as their numbers do: one that lies nowhere
+ * lay where its neighbours lie. */
 int seal_look_astray(struct store *s, const struct segment_row *row, struct fault *f)
 {
-	uint64_t from, to;
+	uint64_t first = 0, last = 0, before = 0, behind = INT64_MAX;
 
-	if (first_in(s, row->number, &from, f) < 0 || first_behind(s, row, &to, f) < 0)
+	if (ids_in(s, row->number, &first, &last, f) < 0 ||
+		next_placed(s, SQL_PLACED_BEFORE, first, row->class_, &before, f) < 0 ||
+		next_placed(s, SQL_PLACED_BEHIND, last, row->class_, &behind, f) < 0)
 		return -1;
 	sqlite3_stmt *q = catalog_statement(s->catalog, SQL_COUNT_ASTRAY, f);
 	if (!q)
 		return -1;
 	bind_text(q, 1, slice_text(row->class_));
-	bind_number(q, 2, from > INT64_MAX ? INT64_MAX : from);
-	bind_number(q, 3, to > INT64_MAX ? INT64_MAX : to);
+	bind_number(q, 2, before);
+	bind_number(q, 3, behind);
 	int r = catalog_step(s->catalog, q, f);
 	uint64_t n = r > 0 ? column_number(q, 0) : 0;
 	(void)sqlite3_reset(q);

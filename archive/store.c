@@ -239,6 +239,7 @@ struct store *store_close(struct store *s)
 	store_close_writers(s);
 	frame_cache_deinit(&s->cache);
 	catalog_close(s->catalog);
+	catalog_close(s->catalog_now);
 	fd_closep(&s->ledger_fd);
 	fd_closep(&s->segments_fd);
 	fd_closep(&s->lock_fd);
