@@ -118,6 +118,25 @@ int catalog_count_segment(struct catalog *c, struct segment_row *row, struct fau
 int catalog_apply_seal(
 	struct catalog *c, const struct event *e, uint64_t *ret_moved, struct fault *f) MUST_CHECK;
 
+/* The highest number; 0: there is none. */
+int catalog_last_segment(struct catalog *c, uint64_t *ret, struct fault *f) MUST_CHECK;
+
+/* ---- Lost messages ------------------------------------------------------------------------- */
+
+struct lost_message {
+	uint64_t id, size_bytes;
+	uint64_t segment; /* 0: it has no place */
+};
+/* CATALOG_NONE: no such message. */
+int catalog_find_lost(struct catalog *c, const struct digest *d, struct lost_message *ret,
+	struct fault *f) MUST_CHECK;
+/* The message goes with its UIDLs, which are pending again. Of one that is not kept it means
+ * nothing. */
+int catalog_apply_lost(struct catalog *c, const struct event *e, struct fault *f) MUST_CHECK;
+/* The message of this id lies elsewhere; the rows of both segments are counted again. */
+int catalog_move_message(struct catalog *c, uint64_t id, uint64_t from, const struct location *to,
+	struct fault *f) MUST_CHECK;
+
 /* ---- Places: digests found by walking segments, for replay and rebuild ---------------------- */
 
 /* A table that lives with the connection, on disk, so that memory stays flat. */
@@ -233,6 +252,18 @@ int catalog_get_place(struct catalog *c, const struct digest *d, struct location
 	X(ALSO_IN_SEGMENT, "SELECT DISTINCT also.maildrop FROM message JOIN also "                 \
 			   "ON also.message = message.id WHERE message.segment = ?1")              \
 	X(SEGMENT_DIGEST, "SELECT digest FROM segment WHERE number = ?1")                          \
+	X(LAST_SEGMENT, "SELECT max(number) FROM segment")                                         \
+	X(LOST_MESSAGE, "SELECT id, size, segment FROM message WHERE digest = ?1")                 \
+	X(UIDL_OF_MESSAGE, "SELECT maildrop, uidl, listed, copies FROM uidl WHERE message = ?1 "   \
+			   "LIMIT 1")                                                              \
+	X(DELETE_UIDL, "DELETE FROM uidl WHERE maildrop = ?1 AND uidl = ?2 AND message = ?3")      \
+	X(DELETE_ALSO, "DELETE FROM also WHERE message = ?1")                                      \
+	X(DELETE_MESSAGE, "DELETE FROM message WHERE id = ?1")                                     \
+	X(PUT_LOST, "INSERT OR REPLACE INTO lost (id, digest) VALUES (?1, ?2)")                    \
+	X(SHRINK_SEGMENT, "UPDATE segment SET messages = max(messages - 1, 0), "                   \
+			  "bytes = max(bytes - ?2, 0) WHERE number = ?1")                          \
+	X(MOVE_MESSAGE, "UPDATE message SET segment = ?2, frame_offset = ?3, entry_offset = ?4 "   \
+			"WHERE id = ?1")                                                           \
 	X(FIND_MESSAGES,                                                                           \
 		"SELECT id, digest, size, archived, maildrop, class, segment, frame_offset, "      \
 		"entry_offset FROM message WHERE id < ?1 AND size >= ?2 AND size <= ?3 "           \

@@ -354,6 +354,8 @@ int catalog_apply(struct catalog *c, const struct event *e, uint64_t number,
 
 		return catalog_apply_seal(c, e, &moved, f);
 	}
+	case EVENT_LOST:
+		return catalog_apply_lost(c, e, f);
 	case EVENT_UNKNOWN:
 	case EVENT_BEGIN:
 	case EVENT_COMMIT:

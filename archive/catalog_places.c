@@ -76,6 +76,19 @@ int catalog_next_segment(
 	return get_segment(c, s, ret, f);
 }
 
+int catalog_last_segment(struct catalog *c, uint64_t *ret, struct fault *f)
+{
+	sqlite3_stmt *s = catalog_statement(c, SQL_LAST_SEGMENT, f);
+
+	if (!s)
+		return -1;
+	int r = catalog_step(c, s, f);
+	if (r > 0)
+		*ret = column_number(s, 0);
+	(void)sqlite3_reset(s);
+	return r < 0 ? -1 : 0;
+}
+
 int catalog_delete_segment(struct catalog *c, uint64_t number, struct fault *f)
 {
 	sqlite3_stmt *s = catalog_statement(c, SQL_DELETE_SEGMENT, f);

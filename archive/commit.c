@@ -62,11 +62,22 @@ static bool is_full(const struct segment_row *row)
 	return row->bytes >= LIMIT_SEGMENT_BYTES || row->messages >= LIMIT_SEGMENT_MESSAGES;
 }
 
+int store_new_segment(struct store *s, uint64_t *ret, struct fault *f)
+{
+	uint64_t file, row;
+
+	if (segment_last_file(s->segments_fd, &file, f) < 0 ||
+		catalog_last_segment(s->catalog, &row, f) < 0)
+		return -1;
+	*ret = (file > row ? file : row) + 1;
+	return 0;
+}
+
 /* The row of the class's open segment; a new number where there is none, or where it is full. */
 static int choose_segment(
 	struct store *s, const char *class_, struct segment_row *ret, struct fault *f)
 {
-	uint64_t last;
+	uint64_t number;
 	int r = catalog_open_segment(s->catalog, class_, ret, f);
 
 	if (r < 0 || (r == 0 && !is_full(ret)))
@@ -76,9 +87,9 @@ static int choose_segment(
 		if (catalog_put_segment(s->catalog, ret, f) < 0)
 			return -1;
 	}
-	if (segment_last_file(s->segments_fd, &last, f) < 0)
+	if (store_new_segment(s, &number, f) < 0)
 		return -1;
-	*ret = (struct segment_row){.number = last + 1, .state = SEGMENT_OPEN};
+	*ret = (struct segment_row){.number = number, .state = SEGMENT_OPEN};
 	(void)snprintf(ret->class_, sizeof ret->class_, "%s", class_);
 	return 0;
 }

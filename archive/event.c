@@ -16,6 +16,7 @@ static const char *const event_words[] = {
 	[EVENT_VANISH] = "vanish",
 	[EVENT_POLL] = "poll",
 	[EVENT_SEAL] = "seal",
+	[EVENT_LOST] = "lost",
 	[EVENT_COMMIT] = "commit",
 };
 
@@ -119,6 +120,13 @@ static int put_seal(struct buffer *to, const struct event *e, struct fault *f)
 	return put_bytes(to, "replaces", e->replaces, f);
 }
 
+static int put_lost(struct buffer *to, const struct event *e, struct fault *f)
+{
+	if (put_digest(to, "digest", &e->digest, f) < 0)
+		return -1;
+	return e->text.len > 0 ? put_bytes(to, "text", e->text, f) : 0;
+}
+
 static int put_fields(struct buffer *to, const struct event *e, struct fault *f)
 {
 	switch (e->kind) {
@@ -144,6 +152,8 @@ static int put_fields(struct buffer *to, const struct event *e, struct fault *f)
 		return put_sums(to, &e->sums, f);
 	case EVENT_SEAL:
 		return put_seal(to, e, f);
+	case EVENT_LOST:
+		return put_lost(to, e, f);
 	case EVENT_COMMIT:
 		if (put_number(to, "size", e->size, f) < 0)
 			return -1;
@@ -163,7 +173,7 @@ int event_format(const struct event *e, struct buffer *to, struct fault *f)
 	if (buffer_append_format(to, f, "v=1 event=%s t=%s", event_words[e->kind], t) < 0)
 		return -1;
 	if (e->kind != EVENT_BEGIN && e->kind != EVENT_COMMIT && e->kind != EVENT_SEAL &&
-		put_number(to, "maildrop", e->maildrop, f) < 0)
+		e->kind != EVENT_LOST && put_number(to, "maildrop", e->maildrop, f) < 0)
 		return -1;
 	if (put_fields(to, e, f) < 0)
 		return -1;
@@ -292,6 +302,7 @@ static const unsigned required[] = {
 		HAS_MAILDROP | HAS_LISTED | HAS_ARCHIVED | HAS_PENDING | HAS_REFUSED | HAS_VANISHED,
 	[EVENT_SEAL] = HAS_SEGMENT | HAS_DIGEST | HAS_SIZE | HAS_MESSAGES | HAS_BYTES | HAS_CLASS |
 		       HAS_REPLACES,
+	[EVENT_LOST] = HAS_DIGEST,
 	[EVENT_COMMIT] = HAS_SIZE | HAS_ROOT,
 };
 

@@ -18,6 +18,7 @@ enum event_kind {
 	EVENT_VANISH,
 	EVENT_POLL,
 	EVENT_SEAL,
+	EVENT_LOST,
 	EVENT_COMMIT
 };
 
@@ -27,10 +28,10 @@ enum event_kind {
 struct event {
 	enum event_kind kind;
 	moment_ms t;
-	uint64_t maildrop;		 /* all but BEGIN, SEAL and COMMIT */
+	uint64_t maildrop;		 /* all but BEGIN, SEAL, LOST and COMMIT */
 	struct slice name, server, user; /* ACCOUNT */
 	struct slice uidl;		 /* KEEP, SEE, REFUSE, ACCEPT, VANISH */
-	struct digest digest;		 /* KEEP, SEE; SEAL: of the file */
+	struct digest digest;		 /* KEEP, SEE, LOST; SEAL: of the file */
 	uint64_t size;	 /* KEEP: bytes of mail; SEAL: of the file; COMMIT: leaves before this
 			  * line */
 	uint64_t listed; /* KEEP, SEE, REFUSE: what LIST said; SIZE_UNKNOWN. Written only
@@ -39,7 +40,7 @@ struct event {
 	struct slice class_, source; /* KEEP; SEAL: class_ */
 	enum refusal reason;	     /* REFUSE, ACCEPT; ACCEPT_VANISHED */
 	uint64_t tries;		     /* REFUSE */
-	struct slice text;	     /* REFUSE: what the server said; ACCEPT: the reason given */
+	struct slice text;	     /* REFUSE: what the server said; ACCEPT, LOST: why */
 	struct sums sums;	     /* POLL */
 	uint64_t segment;	     /* SEAL: its number */
 	uint64_t messages, bytes;    /* SEAL: of mail in it */

@@ -36,6 +36,9 @@ struct store {
 	size_t notices;
 };
 
+/* A number that no segment has or had: a missing file keeps its own. */
+int store_new_segment(struct store *s, uint64_t *ret, struct fault *f) MUST_CHECK;
+
 /* The files of an archive. */
 #define FILE_POPKEEP	  "POPKEEP"
 #define FILE_LOCK	  "lock"

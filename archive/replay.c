@@ -107,12 +107,29 @@ static int extend_segment(struct catalog *c, const struct location *at, uint64_t
 	return catalog_put_segment(c, &row, f);
 }
 
+/* A message that was found nowhere when its keep line was read is not missing: the ledger says that
+ * it is lost. */
+static int apply_lost(
+	struct catalog *c, const struct event *e, struct replay_sums *sums, struct fault *f)
+{
+	struct lost_message m;
+	int r = catalog_find_lost(c, &e->digest, &m, f);
+
+	if (r == 0 && m.id >= sums->from) {
+		sums->messages--;
+		sums->missing -= m.segment == 0;
+	}
+	return r < 0 ? -1 : catalog_apply_lost(c, e, f);
+}
+
 static int apply_placed(struct catalog *c, const struct event *e, uint64_t number,
 	struct replay_sums *sums, struct fault *f)
 {
 	struct location at;
 	uint64_t frames_end;
 
+	if (e->kind == EVENT_LOST)
+		return apply_lost(c, e, sums, f);
 	if (e->kind != EVENT_KEEP)
 		return catalog_apply(c, e, number, NULL, f);
 	sums->messages++;
@@ -139,7 +156,7 @@ static int mend(struct catalog *c, struct event *e, struct fault *f)
 	char name[40];
 
 	if (e->kind == EVENT_UNKNOWN || e->kind == EVENT_BEGIN || e->kind == EVENT_COMMIT ||
-		e->kind == EVENT_ACCOUNT || e->kind == EVENT_SEAL)
+		e->kind == EVENT_ACCOUNT || e->kind == EVENT_SEAL || e->kind == EVENT_LOST)
 		return 0;
 	if (catalog_get_sums(c, e->maildrop, &sums, &polled, f) < 0) {
 		(void)snprintf(name, sizeof name, "maildrop-%" PRIu64, e->maildrop);
@@ -528,7 +545,7 @@ static int close_segments(struct store *s, struct fault *f)
 static int replay(struct store *s, struct ledger_at *at, struct fault *f)
 {
 	struct seals seals CLEANUP(seals_deinit) = {0};
-	struct replay_sums sums = {0};
+	struct replay_sums sums = {.from = at->tree.size};
 	struct ledger_at before = *at;
 
 	store_close_writers(s);

@@ -16,6 +16,7 @@ int replay_walk(struct catalog *c, uint64_t number, int fd, uint64_t from, uint6
 int replay_write_again(int fd, uint64_t from, uint64_t end) MUST_CHECK;
 
 struct replay_sums {
+	uint64_t from; /* the first line of this reading */
 	uint64_t lines, messages;
 	uint64_t missing;     /* messages without a place */
 	uint64_t passed_over; /* lines that could not be read or applied */

@@ -61,18 +61,6 @@ int store_seal(struct store *s, const struct seal_due *due, const struct seal_jo
 int store_repack(struct store *s, uint64_t bytes, const struct seal_job *job,
 	struct seal_result *ret, struct fault *f) MUST_CHECK;
 
-/* Takes what is whole out of a damaged segment into a new sealed one, and enters in the ledger what
- * is lost (`lost`), each told to `lost` first. The damaged file stays as segments/N.damaged.
- * SEAL_NOTHING: nothing in it is damaged. FAULT_MISSING: no such segment. */
-struct salvage_sums {
-	struct seal_result sealed; /* segment 0: nothing was whole */
-	uint64_t lost, lost_bytes;
-};
-typedef void salvage_lost(
-	void *context, const struct digest *message, uint64_t size_bytes, const char *why);
-int store_salvage(struct store *s, uint64_t segment, const struct seal_job *job, salvage_lost *lost,
-	void *context, struct salvage_sums *ret, struct fault *f) MUST_CHECK;
-
 /* Removes what jobs that died left behind: FORMAT.md, "Sealing". Each of the above does it first.
  */
 int store_tidy(struct store *s, struct fault *f) MUST_CHECK;

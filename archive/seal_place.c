@@ -196,7 +196,7 @@ static int enter(struct store *s, struct seal_turn *turn, struct ledger_group *g
 {
 	uint64_t moved;
 
-	if (seal_group_begin(s, turn, g, e->t, f) < 0 || seal_group_add(s, g, e, &moved, f) < 0)
+	if (seal_group_add(s, g, e, &moved, f) < 0)
 		return -1;
 	if (moved != e->messages)
 		return fault_set(f, FAULT_BUSY, SCOPE_ARCHIVE, 0,
@@ -204,6 +204,22 @@ static int enter(struct store *s, struct seal_turn *turn, struct ledger_group *g
 	if (rename_file(s, e->segment, f) < 0)
 		return -1;
 	return seal_group_write(s, turn, g, e->t, f);
+}
+
+/* Then the sources hold what the plan does. */
+static int begin_group(struct store *s, struct seal_turn *turn, const struct seal_plan *p,
+	struct ledger_group *g, moment_ms now, struct fault *f)
+{
+	if (seal_group_begin(s, turn, g, now, f) < 0)
+		return -1;
+	for (size_t i = 0; i < p->losts; i++) {
+		struct event e = p->lost[i];
+
+		e.t = now;
+		if (seal_group_add(s, g, &e, NULL, f) < 0)
+			return -1;
+	}
+	return 0;
 }
 
 static int place_in_turn(struct store *s, struct seal_turn *turn, void *context, struct fault *f)
@@ -218,14 +234,16 @@ static int place_in_turn(struct store *s, struct seal_turn *turn, void *context,
 		.bytes = x->p->bytes,
 		.class_ = slice_text(x->p->class_)};
 
-	if (check_sources(s, x->p, f) < 0 || segment_last_file(s->segments_fd, &x->number, f) < 0)
+	struct ledger_group g CLEANUP(ledger_group_deinit) = {0};
+
+	if (begin_group(s, turn, x->p, &g, e.t, f) < 0)
 		return -1;
-	x->number++;
+	if (check_sources(s, x->p, f) < 0 || store_new_segment(s, &x->number, f) < 0)
+		return -1;
 	e.segment = x->number;
 	if (put_places(s, x, f) < 0 || name_sources(x->p, &replaces, f) < 0)
 		return -1;
 	e.replaces = buffer_slice(&replaces);
-	struct ledger_group g CLEANUP(ledger_group_deinit) = {0};
 	return enter(s, turn, &g, &e, f);
 }
 

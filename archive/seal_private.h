@@ -36,6 +36,10 @@ struct seal_plan {
 	int ledger_fd; /* the bytes of LEDGER; unlinked */
 	uint64_t ledger_size;
 	struct digest ledger_digest;
+	/* What the group says before its `seal`, borrowed: messages of the sources that are not in
+	 * the plan. */
+	const struct event *lost;
+	size_t losts;
 };
 void seal_plan_init(struct seal_plan *p);
 void seal_plan_deinit(struct seal_plan *p);

@@ -166,6 +166,11 @@ static void say_event(struct log *l, const struct event *e)
 	case EVENT_SEAL:
 		say_sealed(l, e);
 		break;
+	case EVENT_LOST:
+		say_digest(l, "lost ", &e->digest);
+		if (e->text.len)
+			say_escaped(l, ": ", e->text);
+		break;
 	case EVENT_COMMIT:
 		say_digest(l, "commit, root ", &e->root);
 		out_format(o, ", %s lines", text_count(e->size, lines));

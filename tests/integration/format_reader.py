@@ -218,6 +218,8 @@ class Archive:
         if event == 'account':
             self.maildrops[int(fields['maildrop'])] = (
                 fields['name'], fields['server'], fields['user'])
+        elif event == 'lost':
+            self.messages.pop(fields['digest'].decode(), None)
         elif event in ('keep', 'see'):
             digest = fields['digest'].decode()
             if event == 'keep':

@@ -83,7 +83,8 @@ static bool may_scan(enum catalog_statement which)
 		SQL_ALL_HEALTH,	    /* `status`: the few accounts that are not well */
 		SQL_MOVE_TO_PLACE,  /* a seal: the places of the new segment, which are there for it
 				     */
-		SQL_OPEN_SEGMENT,   /* from the newest, and stops at the first that is open */
+		SQL_UIDL_OF_MESSAGE, /* its index is made when a message is lost */
+		SQL_OPEN_SEGMENT,    /* from the newest, and stops at the first that is open */
 	};
 
 	for (size_t i = 0; i < sizeof may / sizeof *may; i++) {
