@@ -46,19 +46,6 @@ static void seal_all(struct world *w)
 	assert_int_equal(store_seal(w->store, &all_due, &job, &r, &w->f), 0);
 }
 
-static void flip(struct world *w, const char *name, off_t at)
-{
-	uint8_t byte;
-
-	(void)chmod(path_of(w, name), 0600);
-	int fd = open(path_of(w, name), O_RDWR);
-	assert_true(fd >= 0);
-	assert_int_equal(pread(fd, &byte, 1, at), 1);
-	byte ^= 0x55;
-	assert_int_equal(pwrite(fd, &byte, 1, at), 1);
-	(void)close(fd);
-}
-
 static struct sums sums_of(struct world *w)
 {
 	struct maildrop drop CLEANUP(maildrop_deinit) = {0};
