@@ -24,10 +24,12 @@ static int digest_and_pass(void *context, struct slice bytes, struct fault *f)
 	return r->sink ? r->sink(r->context, bytes, f) : 0;
 }
 
-static int damaged(const struct message *m, struct fault *f)
+static int damaged(struct store *s, const struct message *m, struct fault *f)
 {
 	char hex[DIGEST_HEX + 1];
 
+	/* Who reads it once more reads it from the disk. */
+	frame_cache_deinit(&s->cache);
 	digest_hex(&m->digest, hex);
 	hex[SHOWN_DIGITS] = '\0';
 	f->code = FAULT_DAMAGE;
@@ -118,7 +120,7 @@ int message_read(struct store *s, const struct message *m, message_sink *sink, v
 		return 0;
 	if (r == 0)
 		fault_record(f, FAULT_DAMAGE, SCOPE_MESSAGE, 0, "its bytes have another digest");
-	return damaged(&at, f);
+	return damaged(s, &at, f);
 }
 
 int message_check(struct store *s, const struct message *m, struct fault *f)
@@ -148,5 +150,5 @@ int message_peek(
 		if (moved)
 			r = read_once(s, &at, limit, append, to, f);
 	}
-	return r > 0 ? damaged(&at, f) : r;
+	return r > 0 ? damaged(s, &at, f) : r;
 }
