@@ -320,17 +320,34 @@ static int judge(struct exchange *x, struct fault *f)
 	return x->verdict == VERDICT_DONE ? 0 : lie(f, "ended without a word");
 }
 
+/* The room that the worker needs, or a full disk would look like its fault. Where that cannot be
+ * had in advance, it goes on. */
+static int open_scratch(const struct exchange *x, int *ret, struct fault *f)
+{
+	int fd CLEANUP(fd_closep) = file_open_unlinked(x->s->folder_fd);
+
+	if (fd < 0)
+		return fault_errno(f, FAULT_WRITE, SCOPE_ARCHIVE, errno,
+			"cannot make a temporary file in the archive");
+	if (x->p->bytes > 0 && fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)x->p->bytes) < 0 &&
+		(errno == ENOSPC || errno == EDQUOT))
+		return fault_errno(f, FAULT_WRITE, SCOPE_ARCHIVE, errno,
+			"a temporary file of %" PRIu64 " MiB in the archive",
+			x->p->bytes / MIB + 1);
+	*ret = fd_take(&fd);
+	return 0;
+}
+
 /* Runs the worker to its end, whatever happens. */
 static int run(struct exchange *x, struct fault *f)
 {
 	const struct seal_starter *starter = &x->job->starter;
 	int source[LIMIT_REPACK_SOURCES];
 	struct fault ending = {0};
+	int scratch CLEANUP(fd_closep) = -1;
 
-	int scratch CLEANUP(fd_closep) = file_open_unlinked(x->s->folder_fd);
-	if (scratch < 0)
-		return fault_errno(f, FAULT_WRITE, SCOPE_ARCHIVE, errno,
-			"cannot make a temporary file in the archive");
+	if (open_scratch(x, &scratch, f) < 0)
+		return -1;
 	for (size_t i = 0; i < x->p->sources; i++)
 		source[i] = x->p->source[i].fd;
 	const struct seal_fds fds = {.request = -1,
