@@ -17,9 +17,7 @@
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
-enum { FDS_MAX = WORKER_SOURCE + LIMIT_REPACK_SOURCES, CANNOT_RUN = 127 };
-
-static const struct seal_worker no_ends = {-1, -1, -1};
+enum { FDS_MAX = WORKER_SOURCE + LIMIT_REPACK_SOURCES, CANNOT_RUN = 127, TICK_MS = 100 };
 
 /* ---- Where it is ----------------------------------------------------------------------------- */
 
@@ -65,7 +63,7 @@ int worker_find(char ret[static PATH_MAX], struct fault *f)
 		POPKEEP_WORKER_INSTALLED);
 }
 
-int worker_silence(int64_t *ret_ms, struct fault *f)
+int worker_patience(struct worker_starter *w, int64_t *ret_silence_ms, struct fault *f)
 {
 	const char *value = secure_getenv("POPKEEP_WORKER_TIMEOUT");
 	char text[64];
@@ -75,7 +73,9 @@ int worker_silence(int64_t *ret_ms, struct fault *f)
 		return fault_set(f, FAULT_USAGE, SCOPE_SESSION, 0,
 			"POPKEEP_WORKER_TIMEOUT is \"%s\", which is no duration like 30s or 5m",
 			escape_text(slice_text(value), text, sizeof text));
-	*ret_ms = (int64_t)ms;
+	*ret_silence_ms = (int64_t)ms;
+	if (ms > 0 && (int64_t)ms < w->start_ms)
+		w->start_ms = (int64_t)ms;
 	return 0;
 }
 
@@ -188,7 +188,8 @@ static int end_worker(struct worker_starter *w, struct fault *f)
 	close_ends(w);
 	if (w->pid == 0)
 		return 0;
-	bool ended = wait_until(w, monotonic_ms() + LIMIT_WORKER_STOP_MS);
+	int64_t patience = w->stop && w->stop() ? 0 : LIMIT_WORKER_STOP_MS;
+	bool ended = wait_until(w, monotonic_ms() + patience);
 	kill_worker(w, &end); /* what has ended stays as it ended */
 	if (ended)
 		return tell_end(&end, f);
@@ -210,12 +211,16 @@ static int read_line(struct worker_starter *w, char line[static LIMIT_WORKER_TEX
 		struct pollfd p = {.fd = w->ends.status, .events = POLLIN};
 		int64_t left = deadline - monotonic_ms();
 
-		if (left <= 0 || poll(&p, 1, (int)left) == 0)
+		if (w->stop && w->stop())
+			return fault_set(f, FAULT_INTERRUPT, SCOPE_ARCHIVE, 0, "stopped");
+		if (left <= 0)
 			return fault_set(f, FAULT_SYSTEM, SCOPE_ARCHIVE, 0,
 				"it did not say within %" PRId64 " ms that it is there",
 				w->start_ms);
-		ssize_t n = p.revents ? read(w->ends.status, line + len, 1) : -1;
-		if (n < 0 && (!p.revents || errno == EINTR))
+		if (poll(&p, 1, TICK_MS) <= 0)
+			continue;
+		ssize_t n = read(w->ends.status, line + len, 1);
+		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0 || len == LIMIT_WORKER_TEXT - 1)
 			return GREETING_ENDED;
@@ -357,8 +362,8 @@ static int end(void *context, struct fault *f)
 
 void worker_starter_init(struct worker_starter *w, enum sandbox_mode mode)
 {
-	*w = (struct worker_starter){
-		.mode = mode, .start_ms = LIMIT_WORKER_START_MS, .process = -1, .ends = no_ends};
+	*w = WORKER_STARTER_NONE;
+	w->mode = mode;
 }
 
 void worker_starter_deinit(struct worker_starter *w)

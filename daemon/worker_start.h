@@ -1,22 +1,30 @@
 /* Starting popkeep-worker for a job of archive/seal.h, and ending it. */
 #pragma once
 
+#include "archive/limits.h"
 #include "archive/seal.h"
 #include "daemon/sandbox.h"
 
 #include <limits.h>
 #include <sys/types.h>
 
-/* Embedded; worker_starter_init() first. */
+/* Embedded; worker_starter_init() first, or WORKER_STARTER_NONE. */
 struct worker_starter {
 	enum sandbox_mode mode;
 	int64_t start_ms; /* how long the program may take to say that it is there */
+	bool (*stop)(
+		void); /* NULL; true while it is waited for: FAULT_INTERRUPT, and it is killed */
 	/* What the worker that was started last is shut in with; text "": none was. */
 	struct sandbox_state sandbox;
 	pid_t pid;   /* 0: none runs */
 	int process; /* pidfd */
 	struct seal_worker ends;
 };
+
+/* Nothing that would have to be ended. */
+#define WORKER_STARTER_NONE                                                                        \
+	((struct worker_starter){                                                                  \
+		.start_ms = LIMIT_WORKER_START_MS, .process = -1, .ends = {-1, -1, -1}})
 
 void worker_starter_init(struct worker_starter *w, enum sandbox_mode mode);
 /* Kills the worker that runs, if one does. */
@@ -38,6 +46,7 @@ struct seal_starter worker_starter(struct worker_starter *w);
  * names is no program. */
 int worker_find(char ret[static PATH_MAX], struct fault *f) MUST_CHECK;
 
-/* How long a worker may be silent, for struct seal_job: $POPKEEP_WORKER_TIMEOUT, a duration as in
- * the configuration; 0 where it is not set: LIMIT_WORKER_MS. FAULT_USAGE: it is no duration. */
-int worker_silence(int64_t *ret_ms, struct fault *f) MUST_CHECK;
+/* How long a worker may say nothing: $POPKEEP_WORKER_TIMEOUT, a duration as in the configuration,
+ * for w where that is shorter, and for struct seal_job (0 where it is not set: LIMIT_WORKER_MS).
+ * FAULT_USAGE: it is no duration. */
+int worker_patience(struct worker_starter *w, int64_t *ret_silence_ms, struct fault *f) MUST_CHECK;

@@ -335,19 +335,35 @@ static void low_descriptors_are_moved_out_of_the_way(void **state)
 	must(j, end(j));
 }
 
+static bool at_once(void)
+{
+	return true;
+}
+
+static void who_waits_for_a_worker_can_stop(void **state)
+{
+	struct job *j = *state;
+
+	j->starter.stop = at_once;
+	assert_int_equal(start_named(j, "/usr/bin/yes"), -1);
+	assert_int_equal(j->f.code, FAULT_INTERRUPT);
+	assert_int_equal(j->starter.pid, 0);
+}
+
 static void how_long_it_may_be_silent_is_a_duration(void **state)
 {
 	struct job *j = *state;
 	int64_t ms = -1;
 
 	assert_int_equal(unsetenv("POPKEEP_WORKER_TIMEOUT"), 0);
-	must(j, worker_silence(&ms, &j->f));
+	must(j, worker_patience(&j->starter, &ms, &j->f));
 	assert_int_equal(ms, 0);
 	assert_int_equal(setenv("POPKEEP_WORKER_TIMEOUT", "3s", 1), 0);
-	must(j, worker_silence(&ms, &j->f));
+	must(j, worker_patience(&j->starter, &ms, &j->f));
 	assert_int_equal(ms, 3000);
+	assert_int_equal(j->starter.start_ms, 3000);
 	assert_int_equal(setenv("POPKEEP_WORKER_TIMEOUT", "soon", 1), 0);
-	assert_int_equal(worker_silence(&ms, &j->f), -1);
+	assert_int_equal(worker_patience(&j->starter, &ms, &j->f), -1);
 	assert_int_equal(j->f.code, FAULT_USAGE);
 	assert_int_equal(unsetenv("POPKEEP_WORKER_TIMEOUT"), 0);
 }
@@ -370,6 +386,7 @@ int main(void)
 		JOB(an_incomplete_sandbox_is_told_or_refused),
 		JOB(a_missing_program_is_named),
 		JOB(a_worker_dies_with_who_started_it),
+		JOB(who_waits_for_a_worker_can_stop),
 		JOB(how_long_it_may_be_silent_is_a_duration),
 		JOB(low_descriptors_are_moved_out_of_the_way),
 	};
