@@ -1,10 +1,15 @@
 """What several tests begin with."""
+import os
+import subprocess
+
 import client
 import dovecot
 import mailgen
 import popkeep
 import scripted
 import tap
+
+SAMPLE = popkeep.ROOT.parent / 'shared' / 'mail' / 'sample-mail.tar.zst'
 
 
 def a_dovecot(folder, mailboxes, passwords=None, **options):
@@ -18,6 +23,18 @@ def a_dovecot(folder, mailboxes, passwords=None, **options):
     for user, messages in mailboxes.items():
         server.deliver(user, messages)
     return server
+
+
+def sample_mail(folder):
+    """Real and nasty mail, where it lies beside the project, or a skip."""
+    if not SAMPLE.exists():
+        raise tap.Skip('the sample mail is not beside the project')
+    out = folder / 'sample'
+    out.mkdir()
+    subprocess.run(f'zstd -dc --long=27 "{SAMPLE}" | tar -xf - -C "{out}"', shell=True, check=True)
+    files = sorted(p for p in out.rglob('*') if p.is_file()
+                   and p.name not in ('MANIFEST.tsv', 'SOURCES.md'))
+    return [p.read_bytes() for p in files]
 
 
 def for_dovecot(messages):
@@ -55,6 +72,30 @@ def fetched_archive(folder, mail):
         keep = scripted_account(folder, server)
         keep.fetch()
     return keep
+
+
+class Tmpfs:
+    """A small file system, or a skip."""
+
+    def __init__(self, folder, size):
+        self.folder = folder / 'small'
+        self.folder.mkdir()
+        self.size = size
+
+    def __enter__(self):
+        if os.getuid() != 0:
+            raise tap.Skip('mounting a small file system needs root')
+        done = subprocess.run(['mount', '-t', 'tmpfs', '-o', f'size={self.size},mode=700', 'tmpfs',
+                               self.folder], capture_output=True, text=True)
+        if done.returncode != 0:
+            raise tap.Skip(f'no tmpfs here: {done.stderr.strip()}')
+        return self
+
+    def resize(self, size):
+        subprocess.run(['mount', '-o', f'remount,size={size}', self.folder], check=True)
+
+    def __exit__(self, *unused):
+        subprocess.run(['umount', self.folder], check=True)
 
 
 class Refusing(scripted.Session):

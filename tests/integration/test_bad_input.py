@@ -5,7 +5,6 @@ import subprocess
 import dovecot
 import mailgen
 import popkeep
-import tap
 from fixture import a_dovecot, check_kept, scripted_account
 from popkeep import Popkeep
 from scripted import Server
@@ -163,30 +162,6 @@ def an_account_whose_user_changed_begins_a_new_uidl_space(folder):
         ledger = (keep.archive / 'ledger' / '000001.log').read_text()
         equal(len([l for l in ledger.splitlines() if 'event=account' in l]), 2, 'account lines')
         check_kept(keep, MAIL)
-
-
-class Tmpfs:
-    """A small file system, or a skip."""
-
-    def __init__(self, folder, size):
-        self.folder = folder / 'small'
-        self.folder.mkdir()
-        self.size = size
-
-    def __enter__(self):
-        if os.getuid() != 0:
-            raise tap.Skip('mounting a small file system needs root')
-        done = subprocess.run(['mount', '-t', 'tmpfs', '-o', f'size={self.size},mode=700', 'tmpfs',
-                               self.folder], capture_output=True, text=True)
-        if done.returncode != 0:
-            raise tap.Skip(f'no tmpfs here: {done.stderr.strip()}')
-        return self
-
-    def resize(self, size):
-        subprocess.run(['mount', '-o', f'remount,size={size}', self.folder], check=True)
-
-    def __exit__(self, *unused):
-        subprocess.run(['umount', self.folder], check=True)
 
 
 @case

@@ -1,34 +1,18 @@
 """Real and deliberately nasty mail, where the sample lies beside the project (../shared/mail)."""
 import pathlib
-import subprocess
 import glob
 
 import client
 import dovecot
-import popkeep
 import tap
-from fixture import a_dovecot
+from fixture import a_dovecot, sample_mail
 from popkeep import Popkeep
 from tap import case, equal, main
-
-SAMPLE = popkeep.ROOT.parent / 'shared' / 'mail' / 'sample-mail.tar.zst'
-
 
 def as_served(data):
     """What Dovecot makes of a file: CRLF for each LF, and an end of the last line."""
     data = data.replace(b'\r\n', b'\n').replace(b'\n', b'\r\n')
     return data if not data or data.endswith(b'\r\n') else data + b'\r\n'
-
-
-def sample_mail(folder):
-    if not SAMPLE.exists():
-        raise tap.Skip('the sample mail is not beside the project')
-    out = folder / 'sample'
-    out.mkdir()
-    subprocess.run(f'zstd -dc --long=27 "{SAMPLE}" | tar -xf - -C "{out}"', shell=True, check=True)
-    files = sorted(p for p in out.rglob('*') if p.is_file()
-                   and p.name not in ('MANIFEST.tsv', 'SOURCES.md'))
-    return [p.read_bytes() for p in files]
 
 
 @case
