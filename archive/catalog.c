@@ -201,7 +201,7 @@ static int check_schema(struct catalog *c, enum catalog_mode mode, struct fault 
 	if (version > SCHEMA)
 		return fault_set(f, FAULT_FORMAT, SCOPE_ARCHIVE, 0,
 			"catalog.db was written by a later version of popkeep (schema %d, this one "
-			"knows %d)",
+			"knows %d); where none did, run `popkeep rebuild`",
 			version, SCHEMA);
 	bool fresh = version == 0 && application == 0;
 	if (fresh ? mode < CATALOG_CREATE : application != APPLICATION)

@@ -19,6 +19,7 @@ struct ledger_reader {
 	size_t shown;	       /* how far ledger_reader_line() came */
 	uint64_t shown_number;
 	bool eof;
+	bool blames_before;		     /* see ledger_reader_blames_before() */
 	bool broken;			     /* roots fail to fit since a place that was reported */
 	struct merkle tree;		     /* over what was scanned */
 	struct hasher *hasher, *file_hasher; /* file_hasher: of the file so far, when read from 0 */
@@ -108,6 +109,11 @@ bool ledger_reader_line(struct ledger_reader *r, struct slice *ret, uint64_t *re
 	return true;
 }
 
+bool ledger_reader_blames_before(const struct ledger_reader *r)
+{
+	return r->blames_before;
+}
+
 /* ---- Bytes of the files -------------------------------------------------------------------- */
 
 /* More text; r->eof at the end of this file. */
@@ -172,6 +178,8 @@ static int bad(struct ledger_reader *r, struct fault *f, const char *what)
 	return first ? LEDGER_BAD : LEDGER_GROUP;
 }
 
+static const char before_changed[] = "the file before it has changed";
+
 /* The line that a new file begins with. */
 static const char *check_begin(struct ledger_reader *r, const struct event *e)
 {
@@ -180,7 +188,7 @@ static const char *check_begin(struct ledger_reader *r, const struct event *e)
 	if (e->leaf != r->tree.size)
 		return "a file before it is missing or too short";
 	if (e->leaf > 0 && digest_compare(&e->root, &r->file_digest) != 0)
-		return "the file before it has changed";
+		return before_changed;
 	return NULL;
 }
 
@@ -350,6 +358,7 @@ int ledger_reader_next(struct ledger_reader *r, struct fault *f)
 	}
 	if (!s.committed)
 		s.offset = r->text.len;
+	r->blames_before = s.trouble == before_changed;
 	int result = bad(r, f, s.trouble ? s.trouble : "no commit line");
 	take_group(r, &s, first);
 	return result;

@@ -10,6 +10,7 @@ enum { LINES_A_STEP = 4096, FILE_NAME = 64 };
 struct verify_ledger {
 	struct ledger_reader *reader;
 	struct ledger_at before; /* behind the group before */
+	uint64_t before_from;	 /* where that one begins */
 	bool in_group;
 	bool again;	  /* it is read a second time, because of what looked damaged: */
 	char suspect[64]; /* in this file */
@@ -199,10 +200,17 @@ static int check_group(struct verify *v, int what, const char *why, struct fault
 	const struct ledger_at *at = ledger_reader_at(l->reader);
 	uint64_t from = at->file == l->before.file ? l->before.length : 0;
 	uint64_t to = at->length;
+	uint64_t number = at->file;
 	char file[FILE_NAME], text[FAULT_TEXT_MAX];
 
-	file_name(at->file, file);
+	if (what == LEDGER_BAD && ledger_reader_blames_before(l->reader)) {
+		number = l->before.file;
+		from = l->before_from;
+		to = l->before.length;
+	}
+	file_name(number, file);
 	l->in_group = true;
+	l->before_from = from;
 	l->before = *at;
 	if (what == LEDGER_GROUP && fits(v, at))
 		return 0;
