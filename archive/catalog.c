@@ -352,7 +352,11 @@ static sqlite3_stmt *prepare(struct catalog *c, const char *text, unsigned flags
 	sqlite3_stmt *s = NULL;
 	int r = sqlite3_prepare_v3(c->db, text, -1, flags, &s, NULL);
 
-	if (r != SQLITE_OK)
+	/* Each statement is right for the schema: the tables are not what it says. */
+	if (r == SQLITE_ERROR)
+		fault_record(f, FAULT_DAMAGE, SCOPE_ARCHIVE, r,
+			"catalog.db: %s; run `popkeep rebuild`", sqlite3_errmsg(c->db));
+	else if (r != SQLITE_OK)
 		(void)trouble(c, r, f);
 	return s;
 }

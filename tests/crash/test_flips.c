@@ -205,7 +205,7 @@ static void put_byte(const char *file, off_t at, uint8_t mask)
 
 enum must { MUST_FIND, MUST_FIND_OR_READ };
 
-static void flip(const char *file, off_t at, unsigned bit, enum must must)
+static void try_flip(const char *file, off_t at, unsigned bit, enum must must)
 {
 	struct store *s CLEANUP(store_closep) = NULL;
 	uint8_t mask = (uint8_t)(1U << bit);
@@ -239,10 +239,10 @@ static void flip_some(const char *file, enum must must)
 	off_t size = size_of(flips.w, file);
 
 	for (off_t at = 0; is_all() && at < size; at++)
-		flip(file, at, (unsigned)(next_random() % 8), must);
+		try_flip(file, at, (unsigned)(next_random() % 8), must);
 	for (unsigned i = 0; !is_all() && i < SAMPLE; i++)
-		flip(file, (off_t)(next_random() % (uint64_t)size), (unsigned)(next_random() % 8),
-			must);
+		try_flip(file, (off_t)(next_random() % (uint64_t)size),
+			(unsigned)(next_random() % 8), must);
 	print_message("# %zu flips in %s, %zu of them change nothing\n", flips.flips, file,
 		flips.unfound);
 }
@@ -251,14 +251,14 @@ static void flip_some(const char *file, enum must must)
 static void flip_range(const char *file, uint64_t from, uint64_t to, enum must must)
 {
 	for (uint64_t at = from; at < to; at++)
-		flip(file, (off_t)at, (unsigned)(next_random() % 8), must);
+		try_flip(file, (off_t)at, (unsigned)(next_random() % 8), must);
 }
 
 static void flip_bits(const char *file, uint64_t from, uint64_t to, enum must must)
 {
 	for (uint64_t at = from; at < to; at++) {
 		for (unsigned bit = 0; bit < 8; bit++)
-			flip(file, (off_t)at, bit, must);
+			try_flip(file, (off_t)at, bit, must);
 	}
 }
 
