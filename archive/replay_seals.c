@@ -192,14 +192,18 @@ static int note_replaced(
 	struct store *s, struct catalog *c, uint64_t number, const char *class_, struct fault *f)
 {
 	struct segment_row row = {.number = number, .state = SEGMENT_REPLACED};
-	struct segment_row known;
+	uint64_t length;
 
-	if (!find_file(s, number, &row.length))
+	if (!find_file(s, number, &length))
 		return 0;
-	int r = catalog_get_segment(c, number, &known, f);
-	if (r != CATALOG_NONE)
-		return r;
-	(void)snprintf(row.class_, sizeof row.class_, "%s", class_);
+	int r = catalog_get_segment(c, number, &row, f);
+	if (r < 0)
+		return -1;
+	if (r == CATALOG_NONE)
+		(void)snprintf(row.class_, sizeof row.class_, "%s", class_);
+	else if (row.state != SEGMENT_REPLACED)
+		return 0;
+	row.length = length; /* the catalog may have known less of it */
 	return catalog_put_segment(c, &row, f);
 }
 

@@ -13,6 +13,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <time.h>
 
 enum {
@@ -313,10 +314,19 @@ static int do_not_block(const struct seal_worker *w, struct fault *f)
 	return 0;
 }
 
+/* The worker's scratch file lies where the archive does. */
+static bool is_full(struct store *s)
+{
+	struct statvfs fs;
+
+	return fstatvfs(s->folder_fd, &fs) == 0 && fs.f_bavail * fs.f_frsize < LIMIT_SEALED_REST;
+}
+
 static int judge(struct exchange *x, struct fault *f)
 {
 	if (x->verdict == VERDICT_FAILED)
-		return fault_set(f, FAULT_SYSTEM, SCOPE_ARCHIVE, 0, "the worker: %s", x->why);
+		return fault_set(f, is_full(x->s) ? FAULT_WRITE : FAULT_SYSTEM, SCOPE_ARCHIVE, 0,
+			"the worker: %s", x->why);
 	return x->verdict == VERDICT_DONE ? 0 : lie(f, "ended without a word");
 }
 
