@@ -32,7 +32,7 @@ static int is_superfluous(
 	struct segment_walk *walk CLEANUP(segment_walk_closep) = NULL;
 	struct segment_entry e;
 	uint64_t from, to;
-	int r;
+	int r = 0;
 
 	*ret = true;
 	int fd CLEANUP(fd_closep) = segment_open_file(s->segments_fd, file->number, f);

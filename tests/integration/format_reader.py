@@ -3,6 +3,7 @@ popkeep. zstd is the command of that name; everything else is Python.
 
     format_reader.py ARCHIVE      lists digest, size, accounts and UIDLs
 """
+import base64
 import hashlib
 import io
 import pathlib
@@ -181,6 +182,67 @@ def decode(data):
     return done.stdout
 
 
+FRAMES_MAGIC, SEEK_MAGIC = 0x184D2A50, 0x184D2A5E
+
+
+def check_tables(path, data):
+    """The two tables at the end of a sealed segment, and each frame against the first of them."""
+    at, sums = 0, []
+    while little(data, at, 4) not in SKIPPABLE:
+        end = frame_end(data, at)
+        if end is None:
+            raise Damaged(f'{path.name}: the frame at {at} is torn')
+        sums.append((end - at, hashlib.sha256(data[at:end]).digest()))
+        at = end
+    size = little(data, at + 4, 4)
+    table, seek = data[at + 8:at + 8 + size], data[at + 8 + size:]
+    if little(data, at, 4) != FRAMES_MAGIC or table[:16] != b'popkeep-frames 1':
+        raise Damaged(f'{path.name}: no frame table')
+    if sha256(table[:-32]) != table[-32:] or little(table, 16, 8) != len(sums):
+        raise Damaged(f'{path.name}: the frame table does not fit')
+    for n, (compressed, digest) in enumerate(sums):
+        row = table[24 + 40 * n:64 + 40 * n]
+        if little(row, 0, 4) != compressed or row[8:] != digest:
+            raise Damaged(f'{path.name}: frame {n} is not as its table says')
+    if little(seek, 0, 4) != SEEK_MAGIC or 8 + little(seek, 4, 4) != len(seek):
+        raise Damaged(f'{path.name}: no seek table at the end')
+
+
+def take_lines(recipe):
+    """The pieces of a recipe as lists of words, and its literal bytes."""
+    head, _, literal = recipe.partition(b'\n\n')
+    lines = head.decode('ascii').split('\n')
+    if lines[0] != 'popkeep-recipe 1' or not lines[1].startswith('size '):
+        raise Damaged(f'not a recipe: {lines[:2]}')
+    return int(lines[1][5:]), [line.split(' ') for line in lines[2:]], literal
+
+
+def encode(part, line, end):
+    text = base64.b64encode(part)
+    if line == 0:
+        return text
+    return end.join(text[at:at + line] for at in range(0, len(text), line))
+
+
+def put_together(recipe, parts):
+    """The message that a recipe makes."""
+    size, pieces, literal = take_lines(recipe)
+    made, at = b'', 0
+    for kind, *words in pieces:
+        if kind == 'literal':
+            made += literal[at:at + int(words[0])]
+            at += int(words[0])
+            continue
+        part = parts[words[0]]
+        if sha256(part).hex() != words[0] or len(part) != int(words[1]):
+            raise Damaged(f'part {words[0]} is not what its name says')
+        end = {'crlf': b'\r\n', 'lf': b'\n'}
+        made += part if kind == 'raw' else encode(part, int(words[2]), end[words[3]])
+    if len(made) != size or at != len(literal):
+        raise Damaged('a recipe does not add up')
+    return made
+
+
 def read_segment(path):
     """Yields (name, data) of each entry. A last frame that does not decode never happened."""
     data = path.read_bytes()
@@ -210,6 +272,9 @@ class Archive:
         self.description = read_description(self.folder)
         self.events, self.root = read_ledger(self.folder, self.description['id'])
         self.maildrops, self.messages = {}, {}
+        self.sealed, self.replaced = {}, set()
+        self.lines = {(fields['event'], fields.get('uidl'), fields['t'])
+                      for _, fields in self.events}
         for number, fields in self.events:
             self.apply(number, fields)
 
@@ -220,6 +285,9 @@ class Archive:
                 fields['name'], fields['server'], fields['user'])
         elif event == 'lost':
             self.messages.pop(fields['digest'].decode(), None)
+        elif event == 'seal':
+            self.sealed[int(fields['segment'])] = fields
+            self.replaced |= {int(n) for n in fields['replaces'].split(b',')}
         elif event in ('keep', 'see'):
             digest = fields['digest'].decode()
             if event == 'keep':
@@ -236,14 +304,44 @@ class Archive:
         names = [self.maildrops[drop][0].decode() for drop, _ in self.messages[digest]['at']]
         return list(dict.fromkeys(names))
 
+    def check_sealed(self, path, fields):
+        """The file as its `seal` line says, and its LEDGER as the ledger has these lines."""
+        data = path.read_bytes()
+        if sha256(data).hex() != fields['digest'].decode() or len(data) != int(fields['size']):
+            raise Damaged(f'{path.name} is not as the ledger says')
+        check_tables(path, data)
+        entries = dict(read_segment(path))
+        if list(entries)[-2:] != ['LEDGER', 'README']:
+            raise Damaged(f'{path.name} ends with {list(entries)[-2:]}')
+        held = {name[5:69] for name in entries if name.startswith('mail/')}
+        if len(held) != int(fields['messages']):
+            raise Damaged(f'{path.name} holds {len(held)} messages')
+        for line in entries['LEDGER'].splitlines():
+            event = parse_line(line)
+            if event['event'] != b'account' and event['digest'].decode() not in held:
+                raise Damaged(f'{path.name}: LEDGER has a line of another message')
+            held_line = (event['event'], event.get('uidl'), event['t'])
+            if held_line not in self.lines:
+                raise Damaged(f'{path.name}: LEDGER has a line that the ledger lacks')
+
     def read(self):
         """{digest: data} of all kept messages; every one digested."""
         found = {}
         for path in numbered(self.folder / 'segments', r'(\d{6,})(?:\.open)?\.tar\.zst'):
+            number = int(path.name.split('.')[0])
+            if number in self.replaced:
+                continue
+            if number in self.sealed:
+                self.check_sealed(path, self.sealed[number])
+            parts = {}
             for name, data in read_segment(path):
-                m = re.fullmatch(r'mail/([0-9a-f]{64})\.eml', name)
+                if name.startswith('part/'):
+                    parts[name[5:]] = data
+                m = re.fullmatch(r'mail/([0-9a-f]{64})\.(eml|recipe)', name)
                 if not m or m[1] not in self.messages or m[1] in found:
                     continue
+                if m[2] == 'recipe':
+                    data = put_together(data, parts)
                 if sha256(data).hex() != m[1]:
                     raise Damaged(f'{path.name}: {name} holds other bytes')
                 found[m[1]] = data
