@@ -32,6 +32,7 @@ static const struct {
 	{"PATH", FILES},
 	{"PIN", NOTHING},
 	{"QUERY", NOTHING},
+	{"SEGMENT", NOTHING},
 	{"SIZE", NOTHING},
 	{"TEXT", NOTHING},
 	{"UIDL", NOTHING},
