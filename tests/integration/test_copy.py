@@ -386,6 +386,64 @@ def a_read_only_copy_can_be_verified_and_not_copied_to(folder):
         subprocess.run(['umount', disk], check=True)
 
 
+def sealed(archive):
+    return sorted(p for p in (archive / 'segments').glob('*.tar.zst')
+                  if '.open.' not in p.name)
+
+
+@case
+def what_is_sealed_and_repacked_is_copied_once_and_replaces_what_it_replaced(folder):
+    target = folder / 'copy'
+    with scripted.Server(MAIL[:20]) as server:
+        keep = scripted_account(folder, server)
+        for n in range(3):
+            server.messages += [scripted.Message(m, b'more%d-%d' % (n, i))
+                                for i, m in enumerate(MAIL[20 + n * 6:26 + n * 6])]
+            keep.fetch()
+            copy(keep, target)
+            keep.run('seal')
+            result = copy(keep, target)
+            equal({o['done'] for o in result.of_type('file')}, {'copied', 'grew', 'removed'},
+                  'what was done')
+            check_same(keep, target)
+            verify(keep, target, '--full')
+        equal(len(sealed(target)), 3, 'sealed segments')
+        keep.run('repack')
+        result = copy(keep, target).summary
+        equal((result['copied'], result['removed']), (2, 3), 'after repack')
+    check_same(keep, target)
+    format_reader.Archive(target).read()
+    other = opened(folder / 'machine', target)
+    equal(other.digests(), keep.digests(), 'messages')
+    equal(other.json('verify', '--full').summary['damaged'], 0, 'damage')
+
+
+@case
+def a_damaged_sealed_segment_is_named_and_never_copied(folder):
+    keep = fetched_archive(folder, MAIL[:20])
+    keep.run('seal')
+    target, new = folder / 'copy', folder / 'new'
+    copy(keep, target)
+    before = files(target)
+    segment, = sealed(keep.archive)
+    rewritten(segment, flipped(5000))
+    copy(keep, target)          # it is there already
+    refused(keep, new, popkeep.DAMAGED, segment.name, 'salvage')
+    check(not sealed(new) and not (new / 'POPKEEP').exists(), 'nothing of it is copied')
+    rewritten(sealed(target)[0], flipped(6000))
+    keep.run('copy', '--full', target, code=popkeep.DAMAGED)
+    rewritten(sealed(target)[0], flipped(6000))
+    equal(files(target) == before, True, 'the copy is what it was')
+    keep.run('salvage', code=popkeep.PARTLY)
+    done = {o['path']: o['done'] for o in copy(keep, target).of_type('file')}
+    equal(done[f'segments/{segment.name}'], 'set-aside', 'the whole one in the copy')
+    aside, = (target / 'segments').glob('*.damaged')
+    equal(aside.read_bytes() == before[f'segments/{segment.name}'], True, 'it is kept')
+    verify(keep, target, '--full')
+    copy(keep, new)
+    verify(keep, new, '--full')
+
+
 @case
 def a_full_disk_is_said_and_the_copy_goes_on_when_there_is_room(folder):
     keep = fetched_archive(folder, MAIL)
