@@ -362,6 +362,60 @@ static void the_same_request_gives_the_same_bytes(void **state)
 	assert_memory_equal(one, other, (size_t)n);
 }
 
+/* Where the sealed segment holds them; their order becomes that of the segment, as in requests. */
+static void find_places(struct world *w)
+{
+	struct seal_mail mail[MESSAGES_MOST];
+	struct digest d;
+	size_t n = 0;
+
+	for (size_t i = 0; i < w->sealed->entries; i++) {
+		const struct sealed_entry *e = &w->sealed->entry[i];
+
+		if (strncmp(e->name, "mail/", 5) != 0)
+			continue;
+		assert_int_equal(digest_parse(slice_of(e->name + 5, DIGEST_HEX), &d), 0);
+		for (size_t k = 0; k < w->mails; k++) {
+			if (digest_compare(&w->mail[k].digest, &d) == 0)
+				mail[n] = w->mail[k];
+		}
+		mail[n].frame_offset = e->frame;
+		mail[n++].entry_offset = e->entry;
+	}
+	assert_int_equal(n, w->mails);
+	memcpy(w->mail, mail, n * sizeof *mail);
+}
+
+static void a_sealed_segment_sealed_again_is_the_same(void **state)
+{
+	struct world *w = *state;
+	struct buffer noise CLEANUP(buffer_deinit) = buffer_make(SIZE_MAX);
+	static uint8_t one[4 * 1024 * 1024], other[4 * 1024 * 1024];
+
+	for (uint32_t i = 0; i < 12; i++) {
+		char to[32];
+
+		buffer_clear(&noise);
+		add_noise(&noise, i % 5, 30000 * (i % 5 + 1));
+		(void)snprintf(to, sizeof to, "%u@two", i);
+		keep_attachment(w, to, i % 2 ? PIECE_CRLF : PIECE_LF, buffer_slice(&noise));
+		keep_text(w, to);
+	}
+	seal(w);
+	find_places(w);
+	ssize_t n = pread(w->fds.out, one, sizeof one, 0);
+	fd_closep(&w->source);
+	w->source = dup(w->fds.out);
+	close(w->fds.out);
+	w->fds.out = memfd_create("again", 0);
+	buffer_clear(&w->request);
+	make_request(w);
+	if (seal_work(&w->fds, &w->f) < 0)
+		fail_msg("%s", w->f.text);
+	assert_int_equal(pread(w->fds.out, other, sizeof other, 0), n);
+	assert_memory_equal(one, other, (size_t)n);
+}
+
 static void progress_ends_at_all_the_bytes(void **state)
 {
 	struct world *w = *state;
@@ -561,6 +615,7 @@ int main(void)
 		WORK(without_sharing_every_message_is_plain),
 		WORK(a_message_at_the_cap_is_split_and_one_beyond_it_is_not),
 		WORK(the_same_request_gives_the_same_bytes),
+		WORK(a_sealed_segment_sealed_again_is_the_same),
 		WORK(progress_ends_at_all_the_bytes),
 		WORK(a_flipped_byte_in_the_source_names_the_message),
 		WORK(a_message_that_lies_elsewhere_is_damage),
