@@ -249,6 +249,9 @@ static int place_in_turn(struct store *s, struct seal_turn *turn, void *context,
 
 /* ---- Step 7 ---------------------------------------------------------------------------------- */
 
+/* FILE_STAYS: it is immutable (chattr +i), which a person has to undo. It costs room and means
+ * nothing any more: no reason to seal no more. */
+enum { FILE_STAYS = 1 };
 static int remove_file(struct store *s, uint64_t number, struct fault *f)
 {
 	static const enum segment_state names[] = {SEGMENT_OPEN, SEGMENT_SEALED};
@@ -256,9 +259,16 @@ static int remove_file(struct store *s, uint64_t number, struct fault *f)
 
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
 		segment_name(number, names[i], name);
-		if (unlinkat(s->segments_fd, name, 0) < 0 && errno != ENOENT)
+		if (unlinkat(s->segments_fd, name, 0) == 0 || errno == ENOENT)
+			continue;
+		if (errno != EPERM)
 			return fault_errno(f, FAULT_WRITE, SCOPE_ARCHIVE, errno,
 				"cannot remove segments/%s", name);
+		store_notice(s,
+			"segments/%s is replaced by another and cannot be removed, because it is "
+			"immutable: after chattr -i the next seal or repack removes it",
+			name);
+		return FILE_STAYS;
 	}
 	return 0;
 }
@@ -355,9 +365,15 @@ int seal_remove_replaced(struct store *s, struct fault *f)
 {
 	struct removal all = {0};
 	int r = seal_in_turn(s, find_removable, &all, f);
+	size_t removed = 0;
 
-	for (size_t i = 0; r == 0 && i < all.n; i++)
+	for (size_t i = 0; r >= 0 && i < all.n; i++) {
 		r = remove_file(s, all.number[i], f);
+		if (r == 0)
+			all.number[removed++] = all.number[i];
+	}
+	all.n = removed;
+	r = r < 0 ? -1 : 0;
 	if (r == 0 && all.n > 0 && fsync(s->segments_fd) < 0)
 		r = fault_errno(f, FAULT_WRITE, SCOPE_ARCHIVE, errno, "cannot sync segments/");
 	if (r == 0 && all.n > 0)

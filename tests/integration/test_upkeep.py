@@ -231,6 +231,33 @@ def a_seal_command_that_fails_is_tried_again(folder):
     equal(count(service, 'the seal-command has segments/'), len(sealed(keep)), 'lines')
 
 
+@case
+def a_segment_made_immutable_is_no_reason_to_seal_no_more(folder):
+    keep = due_archive(folder)
+    if subprocess.run(['chattr', '+i', keep.config], capture_output=True).returncode:
+        raise Skip('no file can be made immutable here')
+    subprocess.run(['chattr', '-i', keep.config], check=True)
+    mail = MAIL + mailgen.mailbox('next', 20, size=10000)
+    keep.run('seal')
+    first, = sealed(keep)
+    with a_server_for(keep, mail):
+        keep.fetch(code=None)
+    keep.run('seal')
+    subprocess.run(['chattr', '+i', keep.archive / 'segments' / first], check=True)
+    try:
+        result = keep.run('repack')
+        check(f'segments/{first} is replaced' in result.err and 'chattr' in result.err, str(result))
+        equal(len(sealed(keep)), 2, 'segments: the new one, and the one that stays')
+        check_kept(keep, mail)
+        keep.run('seal')
+        equal(upkeep(keep, 'seal')['failed'], False, 'failed')
+    finally:
+        subprocess.run(['chattr', '-i', keep.archive / 'segments' / first], check=True)
+    keep.run('seal')
+    equal(len(sealed(keep)), 1, 'segments')
+    check_kept(keep, mail)
+
+
 # ---- In the middle --------------------------------------------------------------------------------
 
 BIG = mailgen.mailbox('big', 120, size=150000)
