@@ -1,3 +1,4 @@
+#include "cli/aftercare.h"
 #include "cli/command.h"
 #include "cli/sealing.h"
 
@@ -40,7 +41,7 @@ static int repack_run(struct run *run)
 	sealing_sum(&s);
 	if (s.segments == 0)
 		run_note(run, "there are no small sealed segments to merge");
-	return STATUS_DONE;
+	return aftercare_hand_over(run);
 }
 
 static const struct option_spec options[] = {

@@ -1,3 +1,4 @@
+#include "cli/aftercare.h"
 #include "cli/command.h"
 #include "cli/sealing.h"
 
@@ -33,12 +34,13 @@ static int seal_run(struct run *run)
 			break;
 		sealing_tell(&s, &result);
 	}
+	aftercare_note(run, r < 0 ? &f : NULL);
 	if (r < 0)
 		return run_fail(run, &f);
 	sealing_sum(&s);
 	if (s.segments == 0)
 		run_note(run, "no open segment holds mail: there is nothing to seal");
-	return STATUS_DONE;
+	return aftercare_hand_over(run);
 }
 
 static const struct option_spec options[] = {SEALING_OPTIONS, {NULL, 0, NULL, NULL}};

@@ -216,7 +216,7 @@ static void write_upkeep(struct writing *w, const struct metrics *m)
 	one(w, "seal_command_failing", "gauge",
 		"1 while the seal-command has failed since it went well last.",
 		m->command_failing == METRICS_YES);
-	write_moment(w, "seal_last_success_timestamp_seconds", "When a segment was sealed last.",
+	write_moment(w, "seal_last_success_timestamp_seconds", "When sealing went well last.",
 		m->seal_succeeded);
 	write_moment(w, "verify_last_success_timestamp_seconds",
 		"When the whole archive was verified last.", m->verify_succeeded);

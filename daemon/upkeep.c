@@ -26,6 +26,11 @@ struct work {
 
 static volatile sig_atomic_t stopped;
 
+static bool stop_requested(void)
+{
+	return stopped;
+}
+
 static void on_stop(int number)
 {
 	(void)number;
@@ -144,6 +149,8 @@ static int seal_all(struct work *w, struct fault *f)
 	struct seal_result result;
 	int r;
 
+	if (worker_patience(&w->starter, &job.silence_ms, f) < 0)
+		return -1;
 	for (;;) {
 		if (check_room(w, f) < 0)
 			return -1;
@@ -268,6 +275,7 @@ _Noreturn void upkeep_process(int socket, pid_t parent, const struct upkeep_plan
 		_exit(1);
 	step_back();
 	worker_starter_init(&w.starter, plan->config->sandbox);
+	w.starter.stop = stop_requested;
 	work(&w);
 	worker_starter_deinit(&w.starter);
 	store_closep(&w.store);

@@ -258,6 +258,23 @@ def a_segment_made_immutable_is_no_reason_to_seal_no_more(folder):
     check_kept(keep, mail)
 
 
+@case
+def without_a_service_the_command_hands_over(folder):
+    keep = due_archive(folder, seal_command=(
+        f'test -e {folder}/ready && basename "$POPKEEP_FILE" >>{folder}/copied'))
+    result = keep.run('seal', code=popkeep.PARTLY)
+    check('seal-command: segments/' in result.err, str(result))
+    name, = sealed(keep)
+    check(upkeep(keep, 'seal-command', popkeep.PARTLY)['failed'], 'that it failed is shown')
+    check(upkeep(keep, 'seal', popkeep.PARTLY)['succeeded'], 'sealing itself went well')
+    (folder / 'ready').touch()
+    keep.run('seal')
+    equal((folder / 'copied').read_text().split(), [name], 'handed over')
+    equal(upkeep(keep, 'seal-command', popkeep.DONE)['failed'], False, 'failed')
+    keep.run('seal')
+    equal((folder / 'copied').read_text().split(), [name], 'handed over once')
+
+
 # ---- In the middle --------------------------------------------------------------------------------
 
 BIG = mailgen.mailbox('big', 120, size=150000)

@@ -69,6 +69,7 @@ static void a_text_that_is_too_long_is_cut_between_characters(void **state)
 	struct fault no = failure("");
 
 	memset(no.text, 'x', sizeof no.text - 1);
+	no.text[sizeof no.text - 1] = '\0';
 	memcpy(no.text + sizeof((struct upkeep){0}.text) - 2, "\xc3\xa4", 2);
 	ok(w, store_put_upkeep(w->store, UPKEEP_SEAL, &no, &w->f));
 	assert_int_equal(
