@@ -69,7 +69,10 @@ struct verified_segment {
 	struct frame_table table;
 	size_t frame; /* the next */
 	struct hasher *file_hasher, *frame_hasher;
-	bool reread; /* what went into file_hasher was wrong */
+	bool whole_done; /* the file was digested as a whole: */
+	bool is_whole;	 /* and is what was sealed, */
+	bool suspicious; /* or was not the first time */
+	bool reread;	 /* what went into file_hasher was wrong */
 };
 
 /* A `seal` line of the ledger. */

@@ -1,14 +1,14 @@
-/* Sealed segments: one read of the file gives the digest of each frame, to be compared with the
- * frame table, and of the whole, to be compared with the ledger's `seal` line. Only where something
- * is wrong, or in VERIFY_FULL, messages are read: then each is put together and digested, which
- * tells exactly which ones are hit, also by damage in a part that many share. */
+/* Sealed segments: one read of the file gives its digest, to be compared with the ledger's `seal`
+ * line. Only where that is another, it is read again frame by frame, each digest compared with the
+ * frame table; and where something is damaged indeed, each message is put together and digested:
+ * that tells exactly which ones are hit, also by damage in a part that many share. */
 #include "archive/limits.h"
 #include "archive/verify.h"
 
 #include <errno.h>
 #include <stdio.h>
 
-enum { CHUNK = 256 * 1024 };
+enum { CHUNK = 256 * 1024, WHOLE_STEP = 16 * 1024 * 1024 };
 
 /* ---- The tables ---------------------------------------------------------------------------------
  */
@@ -130,9 +130,13 @@ static void check_file(struct verify *v)
 	digest_bytes(g->fd, g->read, g->size, g->file_hasher, NULL, v->chunk, &error);
 	hasher_end(g->file_hasher, &found);
 	g->read = g->size;
-	if (!verify_sealed_as(v, &g->row, &wanted) || g->damaged ||
-		(error == 0 && digest_compare(&found, &wanted) == 0))
+	if (!verify_sealed_as(v, &g->row, &wanted) || g->damaged)
 		return;
+	if (error == 0 && digest_compare(&found, &wanted) == 0) {
+		if (g->suspicious && !g->reread)
+			verify_reread(v, g->file, 0, 0);
+		return;
+	}
 	error = digest_file(v, &found);
 	if (error == 0 && digest_compare(&found, &wanted) == 0) {
 		if (!g->reread) /* told already */
@@ -146,9 +150,47 @@ static void check_file(struct verify *v)
 			   "every frame fits the table"));
 }
 
+/* Where the whole file is as it was sealed, so is each frame, and nothing else needs a digest.
+ * Otherwise it is read again, from the disk, frame by frame. */
+static void check_whole(struct verify *v, const struct digest *wanted)
+{
+	struct verified_segment *g = &v->segment;
+	uint64_t end = g->size - g->read < WHOLE_STEP ? g->size : g->read + WHOLE_STEP;
+	struct digest found;
+	int error;
+
+	digest_bytes(g->fd, g->read, end, g->file_hasher, NULL, v->chunk, &error);
+	g->read = end;
+	if (error == 0 && end < g->size)
+		return;
+	hasher_end(g->file_hasher, &found);
+	g->whole_done = true;
+	if (error == 0 && digest_compare(&found, wanted) == 0) {
+		v->sums.frames += g->table.frames;
+		g->is_whole = true;
+		return;
+	}
+	g->suspicious = true;
+	verify_uncache(g->fd, 0, 0);
+	g->read = 0;
+}
+
+static int end_frames(struct verify *v, struct fault *f)
+{
+	struct verified_segment *g = &v->segment;
+
+	g->phase = g->damaged ? PHASE_MESSAGES : v->depth == VERIFY_FULL ? PHASE_WALK : PHASE_END;
+	if (g->phase == PHASE_END)
+		return 0;
+	if (g->phase == PHASE_WALK && verify_walk_begin(v, f) < 0)
+		return -1;
+	return verify_first_expected(v, f);
+}
+
 int verify_frames(struct verify *v, struct fault *f)
 {
 	struct verified_segment *g = &v->segment;
+	struct digest wanted;
 
 	if (g->fd < 0) {
 		g->phase = PHASE_END;
@@ -156,17 +198,18 @@ int verify_frames(struct verify *v, struct fault *f)
 	}
 	if (chunk_of(v, f) < 0)
 		return -1;
-	if (g->frame < g->table.frames) {
+	/* What is damaged already is to be found: frame by frame. */
+	if (!g->whole_done && !g->damaged && verify_sealed_as(v, &g->row, &wanted)) {
+		check_whole(v, &wanted);
+		return 0;
+	}
+	if (!g->is_whole && g->frame < g->table.frames) {
 		check_frame(v);
 		return 0;
 	}
-	check_file(v);
-	g->phase = g->damaged ? PHASE_MESSAGES : v->depth == VERIFY_FULL ? PHASE_WALK : PHASE_END;
-	if (g->phase == PHASE_END)
-		return 0;
-	if (g->phase == PHASE_WALK && verify_walk_begin(v, f) < 0)
-		return -1;
-	return verify_first_expected(v, f);
+	if (!g->is_whole)
+		check_file(v);
+	return end_frames(v, f);
 }
 
 /* ---- Messages -----------------------------------------------------------------------------------

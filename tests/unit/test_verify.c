@@ -1,7 +1,9 @@
-/* verify on a real folder: what it finds, what it only notes, and rounds of several runs. Sealed
- * segments are in test_verify_sealed.c. */
+/* verify on a real folder: what it finds, what it only notes, and rounds of several runs. Flipped
+ * bits everywhere are tests/crash/test_flips.c. */
 #include "archive/check.h"
 #include "archive/frame_header.h"
+#include "archive/limits.h"
+#include "tests/crash/forked.h"
 #include "tests/unit/world.h"
 
 #include <fcntl.h>
@@ -345,7 +347,182 @@ static void rounds_of_other_depths_are_apart(void **state)
 	assert_memory_equal(&got, &round, sizeof got);
 }
 
-#define CASE(name) cmocka_unit_test_setup_teardown(name, begin, world_end)
+/* ---- Sealed segments
+ * ----------------------------------------------------------------------------- */
+
+#define SEALED "segments/000002.tar.zst"
+
+/* Two messages with the same attachment, which becomes a part. */
+static void keep_attached(struct world *w, unsigned i)
+{
+	char text[128];
+	struct item *item = item_new(ITEM_MESSAGE, w->drop.number, &w->f);
+
+	assert_non_null(item);
+	ok(w, spool_new(w->pool, &item->spool, &w->f));
+	(void)snprintf(text, sizeof text,
+		"Subject: %u\r\nMIME-Version: 1.0\r\n"
+		"Content-Type: application/pdf\r\nContent-Transfer-Encoding: base64\r\n\r\n",
+		i);
+	ok(w, spool_write(item->spool, slice_text(text), &w->f));
+	uint32_t x = 1;
+	for (unsigned line = 0; line < 600; line++) {
+		static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+					     "0123456789+/";
+
+		for (unsigned c = 0; c < 76; c++) {
+			x = x * 1664525 + 1013904223;
+			text[c] = digits[x >> 26];
+		}
+		memcpy(text + 76, "\r\n", 2);
+		ok(w, spool_write(item->spool, slice_of(text, 78), &w->f));
+	}
+	spool_finish(item->spool);
+	(void)snprintf(text, sizeof text, "p%u", i);
+	ok(w, buffer_append_text(&item->uidl, text, &w->f));
+	assert_int_equal(commit_one(w, item), OUTCOME_KEPT);
+}
+
+static int begin_sealed(void **state)
+{
+	struct forked worker = {0};
+	struct seal_job job = forked_job(&worker);
+	const struct seal_due due = {0};
+	struct seal_result sealed;
+
+	(void)begin(state);
+	struct world *w = *state;
+	keep_attached(w, 50);
+	keep_attached(w, 51);
+	job.options.frame_bytes = 64 * KIB;
+	assert_int_equal(store_seal(w->store, &due, &job, &sealed, &w->f), 0);
+	assert_int_equal(chmod(path_of(w, SEALED), 0600), 0);
+	return 0;
+}
+
+static void a_sealed_segment_that_is_whole_is_counted(void **state)
+{
+	static const enum verify_depth all[] = {VERIFY_QUICK, VERIFY_DEFAULT, VERIFY_FULL};
+
+	for (size_t i = 0; i < 3; i++) {
+		struct seen s = verify(*state, all[i], NULL, 0);
+
+		assert_int_equal(s.sums.damaged + s.sums.notes + s.sums.reread, 0);
+		assert_int_equal(s.sums.messages, 8);
+		assert_int_equal(s.sums.segments, 1);
+		assert_int_equal(s.sums.frames > 0, all[i] != VERIFY_QUICK);
+	}
+}
+
+/* The messages that verify names, when the file's byte is flipped. */
+static unsigned messages_hit(struct world *w, off_t at, struct seen *ret)
+{
+	struct verify *v CLEANUP(verify_closep) = NULL;
+	struct store *s CLEANUP(store_closep) = NULL;
+	struct damage d;
+	unsigned n = 0;
+	int r;
+
+	flip(w, SEALED, at, 0x04);
+	ok(w, store_open(w->path, NULL, STORE_READ, &s, &w->f));
+	ok(w, verify_open(s, VERIFY_DEFAULT, &v, &w->f));
+	*ret = (struct seen){0};
+	while ((r = verify_step(v, &d, &w->f)) > 0) {
+		if (r == VERIFY_DAMAGE && !d.has_message)
+			ret->first = d;
+		if (r == VERIFY_NOTE)
+			ret->note = d;
+		n += r == VERIFY_DAMAGE && d.has_message;
+	}
+	ok(w, r);
+	flip(w, SEALED, at, 0x04);
+	return n;
+}
+
+static void damage_in_a_shared_part_names_each_message_that_needs_it(void **state)
+{
+	struct world *w = *state;
+	struct seen s;
+	struct stat st;
+
+	assert_int_equal(stat(path_of(w, SEALED), &st), 0);
+	/* Of random bytes, the part is most of the file. */
+	assert_true(messages_hit(w, st.st_size / 2, &s) >= 2);
+	assert_string_equal(s.first.file, SEALED);
+	assert_true(s.first.has_bytes && s.first.from <= (uint64_t)st.st_size / 2 &&
+		    s.first.to > (uint64_t)st.st_size / 2);
+	assert_non_null(strstr(s.first.advice, "popkeep salvage 2"));
+}
+
+static void damage_in_the_tables_hits_no_message_and_that_is_said(void **state)
+{
+	struct world *w = *state;
+	struct seen s;
+
+	assert_int_equal(messages_hit(w, -1, &s), 0);
+	assert_string_equal(s.first.file, SEALED);
+	assert_non_null(strstr(s.note.text, "none is hit"));
+}
+
+static void a_sealed_segment_that_is_gone_names_all_its_messages(void **state)
+{
+	struct world *w = *state;
+
+	assert_int_equal(unlink(path_of(w, SEALED)), 0);
+	struct seen s = verify(w, VERIFY_QUICK, NULL, 0);
+	assert_string_equal(s.first.file, SEALED);
+	assert_int_equal(s.sums.damaged, 1 + 8);
+}
+
+static void a_sealed_segment_of_another_size_is_found_without_reading(void **state)
+{
+	struct world *w = *state;
+	struct stat st;
+
+	assert_int_equal(stat(path_of(w, SEALED), &st), 0);
+	assert_int_equal(truncate(path_of(w, SEALED), st.st_size + 10), 0);
+	assert_true(verify(w, VERIFY_QUICK, NULL, 0).sums.damaged > 0);
+}
+
+static void a_sealed_segment_that_is_right_when_it_is_read_again_is_a_note(void **state)
+{
+	struct world *w = *state;
+
+	wrong.left = 1;
+	wrong.len = 10 * KIB;
+	wrong.first = 0x28;
+	struct seen s = verify_all(w);
+	assert_int_equal(wrong.left, 0);
+	assert_int_equal(s.sums.damaged, 0);
+	assert_int_equal(s.sums.reread, 1);
+	assert_string_equal(s.note.file, SEALED);
+}
+
+static void a_catalog_that_says_something_else_of_a_seal_is_found(void **state)
+{
+	struct world *w = *state;
+
+	run_sql(w, "UPDATE segment SET digest = randomblob(32) WHERE number = 2");
+	struct seen s = verify(w, VERIFY_QUICK, NULL, 0);
+	assert_int_equal(s.sums.damaged, 1);
+	assert_string_equal(s.first.file, "catalog.db");
+	run_sql(w, "DELETE FROM segment WHERE number = 2");
+	assert_true(verify(w, VERIFY_QUICK, NULL, 0).sums.damaged >= 1);
+}
+
+static void a_replaced_segment_that_is_there_still_is_passed_over(void **state)
+{
+	struct world *w = *state;
+
+	run_sql(w, "INSERT OR REPLACE INTO segment (number, state, length, class) "
+		   "VALUES (1, 4, 5000, 'default')");
+	struct seen s = verify_all(w);
+	assert_int_equal(s.sums.damaged, 0);
+	assert_int_equal(s.sums.segments, 1);
+}
+
+#define SEALED_CASE(name) cmocka_unit_test_setup_teardown(name, begin_sealed, world_end)
+#define CASE(name)	  cmocka_unit_test_setup_teardown(name, begin, world_end)
 
 int main(void)
 {
@@ -364,6 +541,14 @@ int main(void)
 		CASE(a_round_of_many_runs_looks_at_each_segment_once),
 		CASE(a_round_goes_on_behind_a_segment_that_is_gone),
 		CASE(rounds_of_other_depths_are_apart),
+		SEALED_CASE(a_sealed_segment_that_is_whole_is_counted),
+		SEALED_CASE(damage_in_a_shared_part_names_each_message_that_needs_it),
+		SEALED_CASE(damage_in_the_tables_hits_no_message_and_that_is_said),
+		SEALED_CASE(a_sealed_segment_that_is_gone_names_all_its_messages),
+		SEALED_CASE(a_sealed_segment_of_another_size_is_found_without_reading),
+		SEALED_CASE(a_sealed_segment_that_is_right_when_it_is_read_again_is_a_note),
+		SEALED_CASE(a_catalog_that_says_something_else_of_a_seal_is_found),
+		SEALED_CASE(a_replaced_segment_that_is_there_still_is_passed_over),
 	};
 
 	return cmocka_run_group_tests_name("verify", tests, NULL, NULL);
