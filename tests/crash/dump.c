@@ -4,7 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Not compared: when a poll was complete, what is pending, and whether a segment is appended to. */
+/* Not compared: when a poll was complete, what is pending, whether a segment is appended to, and
+ * what is to be removed: the row outlives the file, so that rebuild does not find it. */
 static const char *const queries[] = {
 	"SELECT ledger_file, ledger_length, lines, hex(frontier), last_line FROM state",
 	"SELECT number, name, server, user, listed, archived, pending, refused, vanished, "
@@ -16,7 +17,7 @@ static const char *const queries[] = {
 	"SELECT maildrop, hex(uidl), state, listed, reason, tries, next_try, accepted FROM unkept "
 	"WHERE state > 1 ORDER BY 1, 2",
 	"SELECT number, state IN (1, 3), length, class, messages, bytes, first, hex(digest) "
-	"FROM segment ORDER BY 1",
+	"FROM segment WHERE state != 4 ORDER BY 1",
 };
 
 static int print_row(void *context, int columns, char **value, char **name)
