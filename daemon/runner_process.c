@@ -87,8 +87,11 @@ static int send_answer(struct process *p)
 
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return errno == EINTR;
+	/* Nobody is there: but what was asked for before, an alert perhaps, is still to be read. */
+	if (n < 0 && (errno == EPIPE || errno == ECONNRESET))
+		p->is_mute = true;
 	/* Where an answer is lost the service would wait for it for ever. It ends with us. */
-	if (n < 0)
+	else if (n < 0)
 		begin_end(p);
 	drop_answer(p);
 	return 1;
@@ -268,6 +271,9 @@ static int receive(struct process *p)
 
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return errno == EINTR;
+	/* Said once, where the service went without reading all: what it sent comes behind it. */
+	if (n < 0 && errno == ECONNRESET)
+		return 1;
 	/* Whoever sends nonsense is not the service that was started. */
 	if (n <= 0 || runner_request_check(&q, (size_t)n) < 0)
 		begin_end(p);

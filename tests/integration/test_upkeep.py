@@ -2,6 +2,7 @@
 import contextlib
 import os
 import pathlib
+import shutil
 import signal
 import struct
 import subprocess
@@ -345,6 +346,56 @@ def a_sealing_process_that_is_killed_is_told_and_noted(folder):
         service.reload()
         service.wait_for('sealing goes well again', 60)
     check_kept(keep, BIG)
+
+
+# ---- Writes that fail -----------------------------------------------------------------------------
+
+def a_sync_that_fails(folder, n):
+    """The n-th fdatasync() of the process that seals gives EIO. (The others make none: there are
+    no accounts.) The service, whose process is not the one that Service knows."""
+    if not shutil.which('strace'):
+        raise Skip('no strace')
+    keep = due_archive(folder, alert_command=f'echo $POPKEEP_EVENT >>{folder}/events')
+    keep.accounts.clear()
+    return keep, Service(keep, before=[
+        'strace', '-f', '-qq', '-o', '/dev/null', '-e', 'trace=fdatasync',
+        '-e', f'inject=fdatasync:error=EIO:when={n}'])
+
+
+def is_told(keep, folder, events):
+    wait_until(lambda: (folder / 'events').exists()
+               and (folder / 'events').read_text().split() == events, 20, f'alerts {events}')
+    line = upkeep(keep, 'seal', popkeep.PARTLY)
+    equal((line['failed'], line['status']), (True, popkeep.WRITE), str(line))
+
+
+@case
+def a_failed_write_of_the_sealed_file_is_no_end(folder):
+    keep, service = a_sync_that_fails(folder, 3)
+    service.start()
+    try:
+        service.wait_for('sealing failed: cannot sync segments/seal.tmp', 60)
+        is_told(keep, folder, ['seal-failed'])
+        equal(service.process.poll(), None, 'the service goes on')
+    finally:
+        strace = service.process.pid
+        for pid in processes('popkeepd', strace):
+            os.kill(pid, signal.SIGTERM)
+        service.wait()
+    keep.run('seal')
+    check_kept(keep, MAIL)
+
+
+@case
+def a_failed_write_of_the_ledger_ends_the_service(folder):
+    keep, service = a_sync_that_fails(folder, 4)
+    service.start()
+    equal(service.wait(60), popkeep.WRITE, 'exit status')
+    check('cannot sync ledger/' in service.log, service.log)
+    is_told(keep, folder, ['seal-failed', 'write-failed'])
+    keep.run('seal')
+    check_kept(keep, MAIL)
+    equal(upkeep(keep, 'seal')['failed'], False, 'failed')
 
 
 # ---- A full disk ----------------------------------------------------------------------------------
