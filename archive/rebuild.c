@@ -153,11 +153,13 @@ static int settle_states(struct job *j, struct fault *f)
 			return -1;
 		if (r == CATALOG_NONE || row.state != SEGMENT_OPEN)
 			continue;
-		if (j->files[i].state == SEGMENT_SEALED)
+		if (j->files[i].state == SEGMENT_SEALED) {
 			row.state = SEGMENT_SEALED;
-		else if (catalog_open_segment(j->c, row.class_, &last, f) == 0 &&
-			 last.number != row.number)
+			row.length = j->files[i].size; /* its tables too */
+		} else if (catalog_open_segment(j->c, row.class_, &last, f) == 0 &&
+			   last.number != row.number) {
 			row.state = SEGMENT_CLOSED;
+		}
 		if (row.state != SEGMENT_OPEN && catalog_put_segment(j->c, &row, f) < 0)
 			return -1;
 	}
