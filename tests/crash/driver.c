@@ -4,21 +4,25 @@
  * FROM to TO - 1; what a group archived is told on stdout, with one writev(), only when
  * store_commit() has returned driver check FOLDER TAG      opens the archive, tells all that is in
  * it and what is wrong with it, commits one more group, rebuilds, compares
+ *   driver seal FOLDER N         seals whatever is open, and meanwhile commits group N, and one
+ * more for each further segment; what is sealed is told
+ *   driver repack FOLDER N       merges sealed segments, likewise
+ *   driver copy FOLDER TARGET    copies the archive, and tells
  *   driver rebuild FOLDER        makes the catalog again
- *   driver seal FOLDER           seals every open segment that holds mail, one after the other,
- * with a forked worker; each is told as "sealed NUMBER MESSAGES" once store_seal() has returned
- *   driver repack FOLDER BYTES   merges sealed segments as long as there are some; likewise
  *   driver read FOLDER           reads all messages without writing anything
  *
  * Groups are the same in every run, so that a run after a crash does again what the daemon would
  * do. writev(), because nothing in the library calls it: calls are counted by name. */
 #include "archive/batch.h"
 #include "archive/check.h"
+#include "archive/copy.h"
 #include "archive/fault.h"
 #include "archive/known.h"
 #include "archive/limits.h"
 #include "archive/maildrop.h"
 #include "archive/own.h"
+#include "archive/recipe.h"
+#include "archive/seal.h"
 #include "tests/crash/dump.h"
 #include "tests/crash/forked.h"
 
@@ -27,7 +31,15 @@
 #include <stdio.h>
 #include <sys/uio.h>
 
-enum { SMALL = 300, MEDIUM = 600 * 1024, LARGE = 5 * 1024 * 1024, LONG_UIDL = 900 };
+enum {
+	SMALL = 300,
+	MEDIUM = 600 * 1024,
+	LARGE = 5 * 1024 * 1024,
+	LONG_UIDL = 900,
+	PART = 40 * 1024,
+	SEALS_MOST = 4,
+	FDS_MOST = 1024
+};
 
 struct run {
 	struct store *store;
@@ -133,6 +145,34 @@ static int add_long_uidl(struct run *r, unsigned seed)
 	return add_message(r, 0, seed, SMALL, uidl, NULL, 1);
 }
 
+/* A message with an attachment, the same for the same number. */
+static int add_attachment(struct run *r, unsigned drop, unsigned seed, unsigned part)
+{
+	struct buffer text CLEANUP(buffer_deinit) = buffer_make(4 * (uint64_t)PART);
+	struct item *i CLEANUP(item_freep) = item_new(ITEM_MESSAGE, r->drop[drop], &r->f);
+	struct base64_lines encoder;
+	uint8_t bytes[PART];
+
+	if (!i)
+		return -1;
+	fill_noise(bytes, sizeof bytes, part);
+	base64_lines_init(&encoder, 76, PIECE_CRLF);
+	if (buffer_append_format(&text, &r->f,
+		    "Subject: %u\r\nContent-Type: application/pdf\r\n"
+		    "Content-Transfer-Encoding: base64\r\n\r\n",
+		    seed) < 0 ||
+		base64_lines_add(&encoder, slice_of(bytes, sizeof bytes), &text, &r->f) < 0 ||
+		base64_lines_end(&encoder, &text, &r->f) < 0 ||
+		spool_new(r->pool, &i->spool, &r->f) < 0 ||
+		spool_write(i->spool, buffer_slice(&text), &r->f) < 0 ||
+		buffer_append_format(&i->uidl, &r->f, "a%u", seed) < 0)
+		return -1;
+	spool_finish(i->spool);
+	i->listed_size = spool_size(i->spool);
+	batch_add(&r->group, TAKE(i));
+	return 0;
+}
+
 static int add_refusal(struct run *r, unsigned drop, const char *uidl)
 {
 	struct item *i CLEANUP(item_freep) = item_new(ITEM_REFUSAL, r->drop[drop], &r->f);
@@ -210,6 +250,11 @@ static int collect(struct run *r, unsigned n)
 			       : add_message(r, 1, 30, MEDIUM, "medium", NULL, 1);
 	case 6:
 		return add_long_uidl(r, 40) < 0 || add_long_uidl(r, 41) < 0 ? -1 : 0;
+	case 7: /* what a sealed segment stores once */
+		return add_attachment(r, 0, 50, 1) < 0 || add_attachment(r, 1, 51, 1) < 0 ||
+				       add_attachment(r, 0, 52, 2) < 0
+			       ? -1
+			       : 0;
 	default:
 		return add_many(r, n % 2, 1000 + n * 10, 1 + n % 3, SMALL, n % 5 ? NULL : "legal");
 	}
@@ -285,6 +330,100 @@ static int work(struct run *r, const char *folder, unsigned from, unsigned to)
 			return -1;
 	}
 	return 0;
+}
+
+/* ---- Sealing, copying ------------------------------------------------------------------------ */
+
+struct ingest {
+	const char *folder;
+	unsigned next; /* group */
+	int failed;
+	struct fault f;
+};
+
+/* Somebody else commits: with a handle of its own, as another process has. */
+static void ingest_one(void *context)
+{
+	struct ingest *i = context;
+	struct run other CLEANUP(run_deinit) = {0};
+
+	batch_init(&other.group);
+	if (work(&other, i->folder, i->next, i->next + 1) < 0) {
+		i->failed = -1;
+		i->f = other.f;
+	}
+	i->next++;
+}
+
+static bool is_wanted(const struct seal_fds *fds, int fd)
+{
+	if (fd == fds->request || fd == fds->out || fd == fds->status || fd == fds->scratch ||
+		fd == fds->ledger)
+		return true;
+	for (size_t i = 0; i < fds->sources; i++) {
+		if (fd == fds->source[i])
+			return true;
+	}
+	return false;
+}
+
+/* The worker: nothing of the other process stays open, neither its locks nor its ends of pipes. */
+static int work_alone(struct forked *w, const struct seal_fds *fds)
+{
+	struct fault f;
+
+	(void)w;
+	for (int fd = STDERR_FILENO + 1; fd < FDS_MOST; fd++) {
+		if (!is_wanted(fds, fd))
+			(void)close(fd);
+	}
+	return seal_work(fds, &f) < 0 ? 1 : 0;
+}
+
+static int tell_sealed(const struct seal_result *made)
+{
+	char text[64];
+
+	(void)snprintf(text, sizeof text, "sealed - %" PRIu64 " %" PRIu64 "\n", made->segment,
+		made->messages);
+	return tell(text);
+}
+
+/* bytes 0: seal. Small frames, so that small segments have several. What was committed meanwhile is
+ * sealed too, but not without end. */
+static int seal_all(struct run *r, const char *folder, unsigned group, uint64_t bytes)
+{
+	static const struct seal_due all_due = {0};
+	struct ingest i = {.folder = folder, .next = group};
+	struct forked worker = {.instead = work_alone, .meanwhile = ingest_one, .context = &i};
+	struct seal_job job = forked_job(&worker);
+	struct seal_result made;
+	int got = 0;
+
+	job.options = (struct seal_options){1, 256 * KIB, SEAL_SHARING_ON};
+	if (store_open(folder, NULL, STORE_WRITE, &r->store, &r->f) < 0)
+		return -1;
+	for (unsigned n = 0; n < SEALS_MOST && got == 0; n++) {
+		got = bytes ? store_repack(r->store, bytes, &job, &made, &r->f)
+			    : store_seal(r->store, &all_due, &job, &made, &r->f);
+		if (got == 0 && tell_sealed(&made) < 0)
+			return -1;
+	}
+	if (got >= 0 && i.failed) {
+		r->f = i.f;
+		got = -1;
+	}
+	return got < 0 ? -1 : 0;
+}
+
+static int copy_to(struct run *r, const char *folder, const char *target)
+{
+	struct copy_sums sums;
+
+	if (store_open(folder, NULL, STORE_WRITE, &r->store, &r->f) < 0 ||
+		store_copy(r->store, target, COPY_NEW, NULL, &sums, &r->f) < 0)
+		return -1;
+	return tell("copied - 0 -\n");
 }
 
 /* ---- Checking -------------------------------------------------------------------------------- */
@@ -387,7 +526,8 @@ static int go_on(struct run *r, const char *folder, unsigned tag)
 	store_close(r->store);
 	r->store = NULL;
 	if (begin(r, folder) < 0 || add_many(r, 0, 1000000 + tag, 2, SMALL, NULL) < 0 ||
-		add_many(r, 1, 2000000 + tag, 1, SMALL, "legal") < 0 || commit_and_tell(r) < 0)
+		add_many(r, 1, 2000000 + tag, 1, SMALL, "legal") < 0 || commit_and_tell(r) < 0 ||
+		store_tidy(r->store, &r->f) < 0)
 		return -1;
 	return verify_all(r, "verify after going on");
 }
@@ -426,29 +566,6 @@ static int rebuild(struct run *r, const char *folder)
 	return store_rebuild(folder, NULL, NULL, NULL, &sums, &r->f);
 }
 
-/* bytes 0: seal. */
-static int seal_all(struct run *r, const char *folder, uint64_t bytes)
-{
-	static const struct seal_due all_due = {0};
-	struct forked worker = {0};
-	struct seal_job job = forked_job(&worker);
-	struct seal_result made;
-	char text[64];
-	int got;
-
-	if (store_open(folder, NULL, STORE_WRITE, &r->store, &r->f) < 0)
-		return -1;
-	while ((got = bytes ? store_repack(r->store, bytes, &job, &made, &r->f)
-			    : store_seal(r->store, &all_due, &job, &made, &r->f)) == 0) {
-		(void)snprintf(text, sizeof text, "sealed %" PRIu64 " %" PRIu64 "\n", made.segment,
-			made.messages);
-		if (tell(text) < 0)
-			return -1;
-	}
-	print_notices(r);
-	return got < 0 ? -1 : 0;
-}
-
 static int read_all(struct run *r, const char *folder)
 {
 	return store_open(folder, NULL, STORE_READ, &r->store, &r->f) < 0 ? -1 : print_messages(r);
@@ -473,12 +590,14 @@ int main(int argc, char **argv)
 		done = work(&r, argv[2], number(argv[3]), number(argv[4]));
 	else if (argc == 4 && strcmp(argv[1], "check") == 0)
 		done = check(&r, argv[2], number(argv[3]));
+	else if (argc == 4 && strcmp(argv[1], "seal") == 0)
+		done = seal_all(&r, argv[2], number(argv[3]), 0);
+	else if (argc == 4 && strcmp(argv[1], "repack") == 0)
+		done = seal_all(&r, argv[2], number(argv[3]), GIB);
+	else if (argc == 4 && strcmp(argv[1], "copy") == 0)
+		done = copy_to(&r, argv[2], argv[3]);
 	else if (argc == 3 && strcmp(argv[1], "rebuild") == 0)
 		done = rebuild(&r, argv[2]);
-	else if (argc == 3 && strcmp(argv[1], "seal") == 0)
-		done = seal_all(&r, argv[2], 0);
-	else if (argc == 4 && strcmp(argv[1], "repack") == 0)
-		done = seal_all(&r, argv[2], number(argv[3]));
 	else if (argc == 3 && strcmp(argv[1], "read") == 0)
 		done = read_all(&r, argv[2]);
 	else

@@ -46,10 +46,15 @@ def work(archive, begin=0, end=GROUPS, **options):
     return run('work', archive, begin, end, **options)
 
 
+def rebuild(archive, **options):
+    return run('rebuild', archive, **options)
+
+
 def told(text):
-    """What lines of the driver acknowledge: (word, digest, maildrop, uidl) -> how often."""
+    """What lines of the driver acknowledge: (word, digest, maildrop, uidl) -> how often; of what was
+    sealed (word, -, segment, messages)."""
     return collections.Counter(tuple(line.split()) for line in text.splitlines()
-        if line.startswith(('kept ', 'refused ')) and len(line.split()) == 4)
+        if line.startswith(('kept ', 'refused ', 'sealed ')) and len(line.split()) == 4)
 
 
 def told_in_all(texts):
@@ -67,6 +72,7 @@ class Content:
         self.messages = collections.Counter()
         self.known = {}
         self.keeps = collections.Counter()
+        self.sealed, self.replaced = set(), set()   # segments that the ledger names
         self.notices = []
         self.wrong = []
         self.fault = ''
@@ -80,6 +86,9 @@ class Content:
             elif word == 'line' and ' event=keep ' in line:
                 digest = re.search(r' digest=([0-9a-f]+)', line)
                 self.keeps[digest[1] if digest else line] += 1
+            elif word == 'line' and ' event=seal ' in line:
+                self.sealed.add(int(re.search(r' segment=(\d+)', line)[1]))
+                self.replaced |= set(map(int, re.search(r' replaces=([\d,]+)', line)[1].split(',')))
             elif word == 'notice':
                 self.notices.append(rest)
             elif word == 'WRONG':
@@ -101,6 +110,8 @@ def judge(content, acknowledged, possible):
             wrong.append(f'acknowledged and not there: {digest} {drop} {uidl[:40]}')
         if word == 'refused' and not any(state == 2 for state, _ in states):
             wrong.append(f'refusal forgotten: {drop} {uidl}')
+        if word == 'sealed' and int(drop) not in content.sealed:
+            wrong.append(f'acknowledged and not sealed: {drop}')
     digests = {key[1] for key in possible}
     for digest, times in (content.messages + content.keeps).items():
         if digest not in digests:
@@ -112,13 +123,28 @@ def judge(content, acknowledged, possible):
         raise Broken('\n'.join(wrong[:12]))
 
 
-def check(archive, acknowledged, possible, tag=1, **options):
+def check(archive, acknowledged, possible, tag=1, strays=False, **options):
+    """strays: files that no line of the ledger leads to may be left."""
     done = run('check', archive, tag, **options)
     content = Content(done.text)
     judge(content, acknowledged, possible)
     if done.returncode != 0:
         raise Broken(f'check ended with {done.returncode}: {done.text[-300:]} {done.errors[-2000:]}')
+    left = [] if strays else stray_files(archive, content)
+    if left:
+        raise Broken(f'left behind in segments/: {left}')
     return content
+
+
+def stray_files(archive, content):
+    """What jobs that died left, and tidying did not remove."""
+    strays = []
+    for path in sorted((archive / 'segments').iterdir()):
+        number = re.match(r'(\d+)(\.open)?\.tar\.zst$', path.name)
+        is_whole = number and (number[2] or int(number[1]) in content.sealed)
+        if not is_whole or int(number[1]) in content.replaced:
+            strays.append(path.name)
+    return strays
 
 
 def file_numbers(archive):

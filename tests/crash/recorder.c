@@ -8,8 +8,8 @@
  *                           synced               U <folder> <name>        removed
  *   A <len>                 what writev() told: the driver's acknowledgements
  *
- * A call that failed is not recorded. With CRASH_STOP=n the program ends right after record n, as
- * if it had been killed. */
+ * A call that failed is not recorded. One that states.py knows nothing of ends the program. With
+ * CRASH_STOP=n the program ends right after record n, as if it had been killed. */
 #undef _FORTIFY_SOURCE	 /* dprintf() is a function here */
 #undef _FILE_OFFSET_BITS /* open() and open64() are two functions here */
 #include <dlfcn.h>
@@ -306,6 +306,17 @@ EXPORT int renameat(int from, const char *old, int to, const char *new)
 	return r;
 }
 
+EXPORT int renameat2(int from, const char *old, int to, const char *new, unsigned flags)
+{
+	REAL(renameat2);
+	int r = real(from, old, to, new, flags);
+	if (r == 0 && (flags & RENAME_EXCHANGE))
+		_exit(98);
+	if (r == 0)
+		record_rename(from, old, to, new);
+	return r;
+}
+
 static void record_removal(int folder_fd, const char *path)
 {
 	const char *name;
@@ -330,4 +341,57 @@ EXPORT int unlinkat(int folder, const char *path, int flags)
 	if (r == 0)
 		record_removal(folder, path);
 	return r;
+}
+
+/* ---- What nobody calls ----------------------------------------------------------------------- */
+
+static void unknown(const char *name, int fd)
+{
+	if (fd >= 0 && !inode_of(fd))
+		return; /* a pipe, or a file without a name */
+	(void)fprintf(stderr, "recorder: %s() is not recorded\n", name);
+	_exit(98);
+}
+
+EXPORT int link(const char *old, const char *new)
+{
+	REAL(link);
+	unknown("link", -1);
+	return real(old, new);
+}
+
+EXPORT int linkat(int from, const char *old, int to, const char *new, int flags)
+{
+	REAL(linkat);
+	unknown("linkat", -1);
+	return real(from, old, to, new, flags);
+}
+
+EXPORT int truncate(const char *path, off_t size)
+{
+	REAL(truncate);
+	unknown("truncate", -1);
+	return real(path, size);
+}
+
+EXPORT int rmdir(const char *path)
+{
+	REAL(rmdir);
+	unknown("rmdir", -1);
+	return real(path);
+}
+
+EXPORT ssize_t copy_file_range(
+	int from, off64_t *at, int to, off64_t *to_at, size_t len, unsigned flags)
+{
+	REAL(copy_file_range);
+	unknown("copy_file_range", to);
+	return real(from, at, to, to_at, len, flags);
+}
+
+EXPORT ssize_t pwritev(int fd, const struct iovec *all, int n, off_t offset)
+{
+	REAL(pwritev);
+	unknown("pwritev", fd);
+	return real(fd, all, n, offset);
 }
