@@ -1,6 +1,6 @@
 """A sealed segment needs nothing but itself: tar, zstd and the program inside give every message
-back, and its ledger lines their accounts and UIDLs. popkeep-worker makes the segments here, out of
-open ones that are put together without popkeep."""
+back, and its ledger lines their accounts and UIDLs. popkeep-worker makes most segments here, out of
+open ones that are put together without popkeep; `popkeep seal` makes one of a whole archive."""
 import base64
 import hashlib
 import io
@@ -17,7 +17,9 @@ import tempfile
 import urllib.parse
 
 import mailgen
+from fixture import scripted_account
 from popkeep import BINARY
+from scripted import Message, Server
 from tap import Skip, case, check, equal, main
 
 BUILD = os.environ.get('POPKEEP_BUILD')
@@ -199,6 +201,19 @@ def recipes_lie_behind_their_parts_and_say_where(folder):
     check(together > apart, f'{together} pieces lie in the frame of their recipe, {apart} do not')
 
 
+def kept_by(there):
+    """{(digest, account, UIDL)} of the unpacked LEDGER."""
+    names, found = {}, set()
+    for line in (there / 'LEDGER').read_text().splitlines():
+        event = {k: urllib.parse.unquote_to_bytes(v) for k, _, v in
+                 (field.partition('=') for field in line.split(' '))}
+        if event['event'] == b'account':
+            names[event['maildrop']] = event['name'].decode()
+        else:
+            found.add((event['digest'].decode(), names[event['maildrop']], event['uidl']))
+    return found
+
+
 @case
 def its_ledger_lines_give_accounts_and_uidls(folder):
     messages = mail()[:5]
@@ -224,15 +239,22 @@ def its_ledger_lines_give_accounts_and_uidls(folder):
     text = ''.join(line + '\n' for line in lines).encode()
     there = unpack(seal(folder, messages, text), folder / 'there')
     equal((there / 'LEDGER').read_bytes(), text, 'LEDGER')
-    names, found = {}, set()
-    for line in (there / 'LEDGER').read_text().splitlines():
-        event = {k: urllib.parse.unquote_to_bytes(v) for k, _, v in
-                 (field.partition('=') for field in line.split(' '))}
-        if event['event'] == b'account':
-            names[event['maildrop']] = event['name'].decode()
-        else:
-            found.add((event['digest'].decode(), names[event['maildrop']], event['uidl']))
-    equal(found, wanted, 'accounts and UIDLs')
+    equal(kept_by(there), wanted, 'accounts and UIDLs')
+
+
+@case
+def what_popkeep_seals_gives_all_back_without_it(folder):
+    messages = [m for m in mail() if m.endswith(b'\r\n') and len(m) < 1_000_000]
+    served = [Message(m, b'uidl %d' % n) for n, m in enumerate(messages)]
+    with Server(served) as server:
+        keep = scripted_account(folder, server)
+        keep.fetch()
+    keep.run('seal')
+    segment, = (keep.archive / 'segments').iterdir()
+    there = unpack(segment, folder / 'there')
+    equal(run_readme(there).returncode, 0, 'README')
+    check_all_there(there, messages)
+    equal(kept_by(there), {(digest(m.data), 'anna', m.uidl) for m in served}, 'accounts and UIDLs')
 
 
 def one_attachment(folder):
