@@ -180,6 +180,8 @@ static void a_line_without_a_field_that_its_event_must_have_is_bad(void **state)
 		"v=1 event=accept" T " maildrop=1 uidl=a reason=framing",
 		"v=1 event=vanish" T " maildrop=1 uidl=a",
 		"v=1 event=poll" T " maildrop=1 listed=0 archived=0 pending=0 refused=0 vanished=0",
+		"v=1 event=seal" T " segment=3 digest=" D64
+		" size=9 messages=1 bytes=5 class=c replaces=1,2",
 		"v=1 event=commit" T " size=1 root=" D64,
 	};
 	char text[512];
@@ -193,6 +195,53 @@ static void a_line_without_a_field_that_its_event_must_have_is_bad(void **state)
 	}
 }
 
+static void a_seal_line_names_what_it_replaces(void **state)
+{
+	struct event again, e = {.kind = EVENT_SEAL,
+				    .segment = 12,
+				    .size = 900,
+				    .messages = 3,
+				    .bytes = 1000,
+				    .class_ = slice_text("default"),
+				    .replaces = slice_text("3,7,11")};
+	struct slice left;
+	uint64_t number;
+
+	(void)state;
+	const char *text = format(&e);
+	assert_non_null(strstr(text, "event=seal t=1970-01-01T00:00:00.000Z segment=12 digest=00"));
+	assert_non_null(
+		strstr(text, " size=900 messages=3 bytes=1000 class=default replaces=3,7,11\n"));
+	assert_null(strstr(text, "maildrop"));
+	line.len--;
+	assert_int_equal(parse(buffer_text(&line), &again), 0);
+	assert_int_equal(again.segment, 12);
+	assert_int_equal(again.messages, 3);
+	left = again.replaces;
+	for (const uint64_t *want = (const uint64_t[]){3, 7, 11, 0}; *want; want++) {
+		assert_true(event_replaced(&left, &number));
+		assert_int_equal(number, *want);
+	}
+	assert_false(event_replaced(&left, &number));
+}
+
+static void a_seal_line_that_replaces_something_impossible_is_bad(void **state)
+{
+	static const char *const bad[] = {
+		"", ",", "1,", ",1", "1,,2", "2,1", "1,1", "12", "13", "01", "x", "0", "1 2"};
+	struct event e;
+	char text[512];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+		(void)snprintf(text, sizeof text,
+			"v=1 event=seal" T " segment=12 digest=" D64
+			" size=9 messages=1 bytes=5 class=c replaces=%s",
+			bad[i]);
+		assert_int_equal(parse(text, &e), EVENT_BAD);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -203,6 +252,8 @@ int main(void)
 		TEST(a_reason_of_a_later_version_is_a_refusal_all_the_same),
 		TEST(lines_that_are_not_well_formed_are_bad),
 		TEST(a_line_without_a_field_that_its_event_must_have_is_bad),
+		TEST(a_seal_line_names_what_it_replaces),
+		TEST(a_seal_line_that_replaces_something_impossible_is_bad),
 	};
 
 	return cmocka_run_group_tests_name("event", tests, setup, teardown);
