@@ -251,7 +251,6 @@ int catalog_get_place(struct catalog *c, const struct digest *d, struct location
 			"coalesce(class, 'default') = ?1 AND id > ?2 AND id < ?3")                 \
 	X(ALSO_IN_SEGMENT, "SELECT DISTINCT also.maildrop FROM message JOIN also "                 \
 			   "ON also.message = message.id WHERE message.segment = ?1")              \
-	X(SEGMENT_DIGEST, "SELECT digest FROM segment WHERE number = ?1")                          \
 	X(LAST_SEGMENT, "SELECT max(number) FROM segment")                                         \
 	X(LOST_MESSAGE, "SELECT id, size, segment FROM message WHERE digest = ?1")                 \
 	X(UIDL_OF_MESSAGE, "SELECT maildrop, uidl, listed, copies FROM uidl WHERE message = ?1 "   \

@@ -79,20 +79,14 @@ static int add_segment(struct copy *c, const struct segment_row *row, struct fau
 		c->segment = grown;
 	}
 	struct copy_segment *s = &c->segment[c->segments];
-	*s = (struct copy_segment){
-		.number = row->number, .length = row->length, .state = row->state};
-	sqlite3_stmt *digest = catalog_statement(c->s->catalog, SQL_SEGMENT_DIGEST, f);
-	if (!digest)
-		return -1;
-	bind_number(digest, 1, row->number);
-	int r = catalog_step(c->s->catalog, digest, f);
-	if (r > 0 && column_bytes(digest, 0).len == DIGEST_LEN) {
-		memcpy(s->digest.byte, column_bytes(digest, 0).data, DIGEST_LEN);
-		s->has_digest = true;
-	}
-	(void)sqlite3_reset(digest);
+	*s = (struct copy_segment){.number = row->number,
+		.length = row->length,
+		.state = row->state,
+		.digest = row->digest};
+	/* A catalog that an earlier version made may lack it. */
+	s->has_digest = digest_compare(&row->digest, &(struct digest){0}) != 0;
 	c->segments++;
-	return r < 0 ? -1 : 0;
+	return 0;
 }
 
 static int read_ends(struct copy *c, struct fault *f)
