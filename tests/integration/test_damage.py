@@ -202,5 +202,22 @@ def an_unfinished_group_is_cut_and_kept_aside(folder):
     check_kept(keep, MAIL[:12])
 
 
+@case
+def a_check_of_limited_time_tells_how_far_it_came_and_names_damage(folder):
+    keep = fetched_archive(folder, MAIL)
+    first = keep.json('verify', '--max-duration', '1h').summary
+    equal((first['done'], first['depth'], first['damaged']), (first['all'], 'default', 0), 'round')
+    flip(segments(keep)[0], 5, 0x08)
+    found = keep.json('verify', '--max-duration', '1h', code=popkeep.DAMAGED)
+    check('salvage' in found.of_type('damage')[0]['advice'], 'what to do next')
+    equal(found.of_type('damage')[0]['file'], 'segments/000001.open.tar.zst', 'file')
+    flip(segments(keep)[0], 5, 0x08)
+    # A round that finds nothing says so; here one that does all at once.
+    keep.verify()
+    last = keep.json('verify', '--max-duration', '1h').summary
+    check(last['whole_round'], 'the round before ended without findings')
+    keep.run('verify', '--max-duration', 'soon', code=popkeep.USAGE)
+
+
 if __name__ == '__main__':
     main()
