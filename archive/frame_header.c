@@ -17,17 +17,23 @@ enum {
 /* len bytes at offset; fewer: 1. */
 static int get(int fd, uint64_t offset, uint64_t end, uint8_t *to, size_t len, struct fault *f)
 {
-	ssize_t n = 0;
-
 	if (offset > end || end - offset < len)
 		return 1;
-	do {
-		n = pread(fd, to, len, (off_t)offset);
-	} while (n < 0 && errno == EINTR);
-	if (n < 0 && errno != EIO) /* that is for the decoder to tell */
-		return fault_errno(f, FAULT_SYSTEM, SCOPE_ARCHIVE, errno,
-			"cannot read at byte %" PRIu64, offset);
-	return n == (ssize_t)len ? 0 : 1;
+	while (len > 0) {
+		ssize_t n = pread(fd, to, len, (off_t)offset);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && errno != EIO) /* that is for the decoder to tell */
+			return fault_errno(f, FAULT_SYSTEM, SCOPE_ARCHIVE, errno,
+				"cannot read at byte %" PRIu64, offset);
+		if (n <= 0)
+			return 1;
+		to += n;
+		len -= (size_t)n;
+		offset += (uint64_t)n;
+	}
+	return 0;
 }
 
 /* The end of a frame whose blocks begin at offset. */

@@ -136,6 +136,23 @@ static int check_frames(struct check *c, struct fault *f)
 		       : lie(f, "its frames are not those of its table");
 }
 
+static int read_back(struct check *c, uint8_t *to, size_t len, uint64_t offset, struct fault *f)
+{
+	while (len > 0) {
+		ssize_t n = pread(c->fd, to, len, (off_t)offset);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return fault_errno(f, FAULT_WRITE, SCOPE_ARCHIVE, n < 0 ? errno : ENODATA,
+				"cannot read segments/" FILE_SEAL_TMP " back");
+		to += n;
+		len -= (size_t)n;
+		offset += (uint64_t)n;
+	}
+	return 0;
+}
+
 /* The tables are written in one way only, so that nothing can hide in them or behind them. */
 static int check_table(struct check *c, struct fault *f)
 {
@@ -157,10 +174,10 @@ static int check_table(struct check *c, struct fault *f)
 		return -1;
 	if (r < 0 || again.len != left)
 		return lie(f, "there are bytes behind its frame table");
-	if (buffer_reserve(&there, (size_t)left, f) < 0)
+	if (buffer_reserve(&there, (size_t)left, f) < 0 ||
+		read_back(c, there.data, (size_t)left, end, f) < 0)
 		return -1;
-	ssize_t n = pread(c->fd, there.data, (size_t)left, (off_t)end);
-	if (n != (ssize_t)left || memcmp(there.data, again.data, (size_t)left) != 0)
+	if (memcmp(there.data, again.data, (size_t)left) != 0)
 		return lie(f, "its tables are not as they are written");
 	return 0;
 }
