@@ -336,7 +336,7 @@ static int work(struct run *r, const char *folder, unsigned from, unsigned to)
 
 struct ingest {
 	const char *folder;
-	unsigned next; /* group */
+	unsigned next, end; /* groups */
 	int failed;
 	struct fault f;
 };
@@ -348,6 +348,8 @@ static void ingest_one(void *context)
 	struct run other CLEANUP(run_deinit) = {0};
 
 	batch_init(&other.group);
+	if (i->next == i->end) /* a seal that fails goes on with what has come meanwhile */
+		return;
 	if (work(&other, i->folder, i->next, i->next + 1) < 0) {
 		i->failed = -1;
 		i->f = other.f;
@@ -394,7 +396,7 @@ static int tell_sealed(const struct seal_result *made)
 static int seal_all(struct run *r, const char *folder, unsigned group, uint64_t bytes)
 {
 	static const struct seal_due all_due = {0};
-	struct ingest i = {.folder = folder, .next = group};
+	struct ingest i = {.folder = folder, .next = group, .end = group + SEALS_MOST};
 	struct forked worker = {.instead = work_alone, .meanwhile = ingest_one, .context = &i};
 	struct seal_job job = forked_job(&worker);
 	struct seal_result made;
