@@ -1,6 +1,4 @@
-/* Memory that runs out at each allocation in turn: a clean fault, nothing lost, nothing leaked. The
- * library's own calls go through the wrappers below (-Wl,--wrap), SQLite's through what it offers
- * for it. OpenSSL's do not fail here: see must() in archive/digest.c. */
+/* Memory that runs out at each allocation in turn: a clean fault, nothing lost, nothing leaked. */
 #include "archive/accept.h"
 #include "archive/batch.h"
 #include "archive/check.h"
@@ -8,94 +6,9 @@
 #include "archive/known.h"
 #include "archive/limits.h"
 #include "archive/maildrop.h"
+#include "tests/crash/starving.h"
 #include "tests/unit/check.h"
 #include "tests/unit/folder.h"
-
-#include <errno.h>
-#include <sqlite3.h>
-#include <sys/stat.h>
-
-/* ---- Failing -------------------------------------------------------------------------------- */
-
-static long countdown = -1; /* the allocation that fails; <0: none */
-static long seen;
-
-static bool fails(void)
-{
-	if (countdown < 0)
-		return false;
-	return seen++ == countdown;
-}
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t n, size_t size);
-void *__real_realloc(void *old, size_t size);
-char *__real_strdup(const char *text);
-int __real_vasprintf(char **ret, const char *format, va_list args);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t n, size_t size);
-void *__wrap_realloc(void *old, size_t size);
-char *__wrap_strdup(const char *text);
-int __wrap_vasprintf(char **ret, const char *format, va_list args);
-int __wrap_asprintf(char **ret, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-void *__wrap_malloc(size_t size)
-{
-	return fails() ? (errno = ENOMEM, NULL) : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t n, size_t size)
-{
-	return fails() ? (errno = ENOMEM, NULL) : __real_calloc(n, size);
-}
-
-void *__wrap_realloc(void *old, size_t size)
-{
-	return fails() ? (errno = ENOMEM, NULL) : __real_realloc(old, size);
-}
-
-char *__wrap_strdup(const char *text)
-{
-	return fails() ? (errno = ENOMEM, NULL) : __real_strdup(text);
-}
-
-int __wrap_vasprintf(char **ret, const char *format, va_list args)
-{
-	return fails() ? -1 : __real_vasprintf(ret, format, args);
-}
-
-int __wrap_asprintf(char **ret, const char *format, ...)
-{
-	va_list args;
-
-	va_start(args, format);
-	int n = fails() ? -1 : __real_vasprintf(ret, format, args);
-	va_end(args);
-	return n;
-}
-
-static sqlite3_mem_methods plain;
-
-static void *sqlite_malloc(int size)
-{
-	return fails() ? NULL : plain.xMalloc(size);
-}
-
-static void *sqlite_realloc(void *old, int size)
-{
-	return fails() ? NULL : plain.xRealloc(old, size);
-}
-
-static void take_allocators(void)
-{
-	sqlite3_mem_methods ours;
-
-	assert_int_equal(sqlite3_config(SQLITE_CONFIG_GETMALLOC, &plain), SQLITE_OK);
-	ours = plain;
-	ours.xMalloc = sqlite_malloc;
-	ours.xRealloc = sqlite_realloc;
-	assert_int_equal(sqlite3_config(SQLITE_CONFIG_MALLOC, &ours), SQLITE_OK);
-}
 
 /* ---- What is done while memory runs out ----------------------------------------------------- */
 
@@ -230,7 +143,7 @@ static int teardown(void **state)
 {
 	struct world *w = *state;
 
-	countdown = -1;
+	(void)starve_end();
 	batch_deinit(&w->group);
 	maildrop_deinit(&w->drop);
 	store_close(w->store);
@@ -261,12 +174,10 @@ static void runs_out(struct world *w, int (*what)(struct world *), void (*prepar
 	for (;;) {
 		if (prepare)
 			prepare(w);
-		countdown = n;
-		seen = 0;
 		w->f = (struct fault){0};
+		starve_at(n);
 		int r = what(w);
-		bool reached = seen > n;
-		countdown = -1;
+		bool reached = starve_end();
 		if (r < 0) {
 			failed++;
 			assert_int_not_equal(w->f.code, FAULT_NONE);
@@ -456,6 +367,6 @@ int main(void)
 		CASE(accepting),
 	};
 
-	take_allocators();
+	assert_int_equal(starve_begin(), 0);
 	return cmocka_run_group_tests_name("memory", tests, NULL, NULL);
 }
