@@ -64,8 +64,8 @@ int ledger_reader_next(struct ledger_reader *r, struct fault *f) MUST_CHECK;
 bool ledger_reader_line(struct ledger_reader *r, struct slice *ret, uint64_t *ret_number);
 /* Behind the group that was given last. */
 const struct ledger_at *ledger_reader_at(const struct ledger_reader *r);
-/* After LEDGER_BAD: it is the file before that has changed, in a line that no root covers there: its
- * last one. */
+/* After LEDGER_BAD: it is the file before that has changed, in a line that no root covers there:
+ * its last one. */
 bool ledger_reader_blames_before(const struct ledger_reader *r);
 /* After LEDGER_TAIL: where it lies. At offset 0 the whole file never happened. */
 struct ledger_tail {
