@@ -1,5 +1,6 @@
 #include "archive/event.h"
 
+#include "archive/decimal.h"
 #include "archive/limits.h"
 
 #include <inttypes.h>
@@ -245,23 +246,6 @@ static bool is(struct slice s, const char *text)
 	return s.len == strlen(text) && memcmp(s.data, text, s.len) == 0;
 }
 
-/* Decimal without sign or leading zero. */
-static bool get_number(struct slice s, uint64_t *ret)
-{
-	uint64_t value = 0;
-
-	if (s.len == 0 || (s.len > 1 && s.data[0] == '0'))
-		return false;
-	for (size_t i = 0; i < s.len; i++) {
-		if (s.data[i] < '0' || s.data[i] > '9' ||
-			__builtin_mul_overflow(value, 10, &value) ||
-			__builtin_add_overflow(value, s.data[i] - '0', &value))
-			return false;
-	}
-	*ret = value;
-	return true;
-}
-
 /* Which fields a line has. */
 enum {
 	HAS_MAILDROP = 1 << 0,
@@ -361,7 +345,7 @@ static bool get_number_field(
 	for (size_t i = 0; i < COUNT(fields); i++) {
 		if (is(key, fields[i].key)) {
 			*ret_has |= fields[i].has;
-			return get_number(value, fields[i].at);
+			return decimal_parse(value, fields[i].at);
 		}
 	}
 	return true;
@@ -407,7 +391,7 @@ bool event_replaced(struct slice *replaces, uint64_t *ret)
 	size_t len = end ? (size_t)(end - replaces->data) : replaces->len;
 	uint64_t number;
 
-	if (!get_number(slice_of(replaces->data, len), &number))
+	if (!decimal_parse(slice_of(replaces->data, len), &number))
 		return false;
 	size_t passed = end ? len + 1 : len;
 	replaces->data += passed;

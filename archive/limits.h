@@ -117,26 +117,28 @@
 #define LIMIT_HEALTH_TEXT      512 /* of what stood in the way of an account's polls */
 
 /* Sealed segments */
-#define LIMIT_SEALED_FRAME     (16 * MIB) /* decoded bytes of one of their frames, at most */
-#define LIMIT_CACHED_FRAMES    3 /* decoded and kept by a reader, each with its decoder's window */
-#define LIMIT_SEALED_FRAMES    1000000	  /* in one frame table */
-#define LIMIT_SEGMENT_BYTES    (4 * GIB)  /* of mail, and ingest begins another open segment */
-#define LIMIT_SEGMENT_MESSAGES 250000	  /* likewise: what a seal remembers has a cap */
-#define LIMIT_SPLIT_MESSAGE    (64 * MIB) /* a larger one is not searched for parts */
-#define LIMIT_PART_LEAST       (16 * KIB) /* decoded: smaller ones stay in their message */
-#define LIMIT_SEGMENT_SPANS    300000	  /* places of parts in one segment; beyond, none */
-#define LIMIT_RECIPE_PIECES    1024
-#define LIMIT_RECIPE_HEADER    (256 * KIB)				   /* its text */
-#define LIMIT_RECIPE	       (LIMIT_SPLIT_MESSAGE + LIMIT_RECIPE_HEADER) /* the entry's bytes */
-#define LIMIT_BOUNDARIES       32	  /* remembered while a message is split */
-#define LIMIT_BOUNDARY	       256	  /* characters of one; RFC 2046 section 5.1.1 says 70 */
-#define LIMIT_WORKER_MS	       300000	  /* without a sign of life from popkeep-worker */
-#define LIMIT_WORKER_TEXT      512	  /* why it failed */
-#define LIMIT_SEALED_EACH      (4 * KIB)  /* of a sealed file beyond its mail: for each message */
-#define LIMIT_SEALED_REST      (16 * MIB) /* likewise, for all else that is in it */
-#define LIMIT_MAINTENANCE_MS   600000	  /* for one's turn to seal, repack, copy */
-#define LIMIT_VERIFY_SEALS     1000000	  /* seal lines that a check remembers */
-#define LIMIT_REPACK_SOURCES   64	  /* segments that become one */
+#define LIMIT_SEALED_FRAME	 (16 * MIB) /* decoded bytes of one of their frames, at most */
+#define LIMIT_SEALED_FRAME_LEAST (64 * KIB) /* seal-frame and --frame-size, at least */
+#define LIMIT_SEAL_LEVEL	 19	    /* those beyond it zstd calls ultra */
+#define LIMIT_CACHED_FRAMES	 3 /* decoded and kept by a reader, each with its decoder's window */
+#define LIMIT_SEALED_FRAMES	 1000000    /* in one frame table */
+#define LIMIT_SEGMENT_BYTES	 (4 * GIB)  /* of mail, and ingest begins another open segment */
+#define LIMIT_SEGMENT_MESSAGES	 250000	    /* likewise: what a seal remembers has a cap */
+#define LIMIT_SPLIT_MESSAGE	 (64 * MIB) /* a larger one is not searched for parts */
+#define LIMIT_PART_LEAST	 (16 * KIB) /* decoded: smaller ones stay in their message */
+#define LIMIT_SEGMENT_SPANS	 300000	    /* places of parts in one segment; beyond, none */
+#define LIMIT_RECIPE_PIECES	 1024
+#define LIMIT_RECIPE_HEADER	 (256 * KIB)				     /* its text */
+#define LIMIT_RECIPE		 (LIMIT_SPLIT_MESSAGE + LIMIT_RECIPE_HEADER) /* the entry's bytes */
+#define LIMIT_BOUNDARIES	 32	    /* remembered while a message is split */
+#define LIMIT_BOUNDARY		 256	    /* characters of one; RFC 2046 section 5.1.1 says 70 */
+#define LIMIT_WORKER_MS		 300000	    /* without a sign of life from popkeep-worker */
+#define LIMIT_WORKER_TEXT	 512	    /* why it failed */
+#define LIMIT_SEALED_EACH	 (4 * KIB)  /* of a sealed file beyond its mail: for each message */
+#define LIMIT_SEALED_REST	 (16 * MIB) /* likewise, for all else that is in it */
+#define LIMIT_MAINTENANCE_MS	 600000	    /* for one's turn to seal, repack, copy */
+#define LIMIT_VERIFY_SEALS	 1000000    /* seal lines that a check remembers */
+#define LIMIT_REPACK_SOURCES	 64	    /* segments that become one */
 
 /* popkeep-worker */
 #define LIMIT_WORKER_START_MS 10000	  /* until it says that it is there */

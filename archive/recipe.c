@@ -1,5 +1,7 @@
 #include "archive/recipe.h"
 
+#include "archive/decimal.h"
+
 #include <inttypes.h>
 #include <openssl/evp.h>
 
@@ -81,23 +83,11 @@ static bool word_is(struct slice word, const char *text)
 	return slice_compare(word, slice_text(text)) == 0;
 }
 
-/* Decimal, without sign and leading zeros. */
 static bool next_number(struct words *w, uint64_t *ret)
 {
 	struct slice word;
-	uint64_t n = 0;
 
-	if (!next_word(w, &word) || (word.data[0] == '0' && word.len > 1))
-		return false;
-	for (size_t i = 0; i < word.len; i++) {
-		uint8_t c = word.data[i];
-
-		if (c < '0' || c > '9' || __builtin_mul_overflow(n, UINT64_C(10), &n) ||
-			__builtin_add_overflow(n, (uint64_t)(c - '0'), &n))
-			return false;
-	}
-	*ret = n;
-	return true;
+	return next_word(w, &word) && decimal_parse(word, ret);
 }
 
 static bool parse_lines(struct words *w, struct piece *p)

@@ -11,7 +11,7 @@ struct seal_worker {
 	int request, out, status; /* our ends of the pipes, owned by the starter */
 };
 /* Starts one that has these descriptors as its own; called once for each segment that is made.
- * worker_end(): the job is over, well or not; the worker must be gone when it returns. */
+ * end(): the job is over, well or not; the worker must be gone when it returns. */
 struct seal_starter {
 	int (*start)(void *context, const struct seal_fds *fds, struct seal_worker *ret,
 		struct fault *f);
@@ -27,8 +27,7 @@ struct seal_job {
 	struct seal_starter starter;
 	seal_progress *progress; /* NULL; nonzero stops the job: FAULT_INTERRUPT */
 	void *progress_context;
-	int64_t silence_ms;	/* of a worker, before it is given up; 0: LIMIT_WORKER_MS */
-	uint64_t scratch_limit; /* reserved: 0 */
+	int64_t silence_ms; /* of a worker, before it is given up; 0: LIMIT_WORKER_MS */
 };
 
 struct seal_result {

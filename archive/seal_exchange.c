@@ -1,6 +1,7 @@
 /* The other end of a worker's pipes. What comes out of it is bytes of a file and nothing more:
  * seal_check.c finds out what they are. Here only time, space and the end are watched: everything
  * goes through one poll(), the request is written while output is read, and nothing blocks. */
+#include "archive/decimal.h"
 #include "archive/escape.h"
 #include "archive/file.h"
 #include "archive/seal_private.h"
@@ -131,27 +132,13 @@ static int write_request(struct exchange *x, struct fault *f)
 
 /* ---- What it says ---------------------------------------------------------------------------- */
 
-/* A number and the byte behind it. */
-static bool get_number(const char **p, char behind, uint64_t *ret)
-{
-	uint64_t n = 0;
-
-	if (**p < '0' || **p > '9')
-		return false;
-	for (; **p >= '0' && **p <= '9'; (*p)++) {
-		if (__builtin_mul_overflow(n, 10, &n) ||
-			__builtin_add_overflow(n, (uint64_t)(**p - '0'), &n))
-			return false;
-	}
-	*ret = n;
-	return *(*p)++ == behind;
-}
-
-static int take_progress(struct exchange *x, const char *p, struct fault *f)
+/* Two numbers. */
+static int take_progress(struct exchange *x, struct slice said, struct fault *f)
 {
 	uint64_t done, all;
 
-	if (!get_number(&p, ' ', &done) || !get_number(&p, '\0', &all) || done > all)
+	if (decimal_take(&said, &done) != 0 || decimal_skip_spaces(&said) != 1 ||
+		!decimal_parse(said, &all) || done > all)
 		return lie(f, "said something that cannot be read");
 	/* One that only talks is not alive. */
 	if (done > x->done)
@@ -168,7 +155,7 @@ static int take_line(struct exchange *x, struct fault *f)
 	if (x->verdict != VERDICT_NONE)
 		return lie(f, "went on after its end");
 	if (strncmp(x->line, progress, sizeof progress - 1) == 0)
-		return take_progress(x, x->line + sizeof progress - 1, f);
+		return take_progress(x, slice_text(x->line + sizeof progress - 1), f);
 	if (strcmp(x->line, "done") == 0) {
 		x->verdict = VERDICT_DONE;
 		return 0;

@@ -1,3 +1,4 @@
+#include "archive/decimal.h"
 #include "archive/seal_work.h"
 
 #include <errno.h>
@@ -5,8 +6,7 @@
 
 #define MAGIC "popkeep-seal 1"
 
-enum { LEVEL_MOST = 19, WORDS_MOST = 8 };
-#define FRAME_LEAST (64 * KIB)
+enum { WORDS_MOST = 8 };
 
 /* ---- Writing --------------------------------------------------------------------------------- */
 
@@ -101,22 +101,10 @@ static bool is_word(struct slice word, const char *text)
 	return slice_compare(word, slice_text(text)) == 0;
 }
 
-/* Decimal, without sign and leading zeros, from least to most. */
+/* From least to most. */
 static bool number(struct slice word, uint64_t least, uint64_t most, uint64_t *ret)
 {
-	uint64_t n = 0;
-
-	if (word.len == 0 || (word.len > 1 && word.data[0] == '0'))
-		return false;
-	for (size_t i = 0; i < word.len; i++) {
-		uint8_t c = word.data[i];
-
-		if (c < '0' || c > '9' || __builtin_mul_overflow(n, 10, &n) ||
-			__builtin_add_overflow(n, (uint64_t)(c - '0'), &n))
-			return false;
-	}
-	*ret = n;
-	return n >= least && n <= most;
+	return decimal_parse(word, ret) && *ret >= least && *ret <= most;
 }
 
 /* A line of a name and a value. */
@@ -158,9 +146,9 @@ int seal_request_read(int fd, struct seal_reader *ret, struct fault *f)
 		return -1;
 	if (!is_word(line, MAGIC))
 		return bad(r, "it is none that this version knows", f);
-	if (read_number(r, "level", 1, LEVEL_MOST, &level, f) < 0 ||
-		read_number(r, "frame", FRAME_LEAST, LIMIT_SEALED_FRAME, &r->options.frame_bytes,
-			f) < 0 ||
+	if (read_number(r, "level", 1, LIMIT_SEAL_LEVEL, &level, f) < 0 ||
+		read_number(r, "frame", LIMIT_SEALED_FRAME_LEAST, LIMIT_SEALED_FRAME,
+			&r->options.frame_bytes, f) < 0 ||
 		read_value(r, "part-sharing", &sharing, f) < 0)
 		return -1;
 	if (!is_word(sharing, "on") && !is_word(sharing, "off"))

@@ -8,9 +8,6 @@
 
 #include <inttypes.h>
 
-enum { LEVEL_MOST = 19 };
-#define FRAME_LEAST (64 * KIB)
-
 static int bad_option(struct run *run, const char *name, const char *value, const char *wanted)
 {
 	char text[64];
@@ -28,11 +25,12 @@ static int read_options(struct run *run, struct seal_options *o)
 
 	*o = run->config ? run->config->seal_options : SEAL_OPTIONS_DEFAULT;
 	if (level) {
-		if (quantity_count(level, &n) != 0 || n < 1 || n > LEVEL_MOST)
+		if (quantity_count(level, &n) != 0 || n < 1 || n > LIMIT_SEAL_LEVEL)
 			return bad_option(run, "level", level, "a number from 1 to 19");
 		o->level = (int)n;
 	}
-	if (frame && (quantity_size(frame, &o->frame_bytes) != 0 || o->frame_bytes < FRAME_LEAST ||
+	if (frame && (quantity_size(frame, &o->frame_bytes) != 0 ||
+			     o->frame_bytes < LIMIT_SEALED_FRAME_LEAST ||
 			     o->frame_bytes > LIMIT_SEALED_FRAME))
 		return bad_option(
 			run, "frame-size", frame, "a size from 64 KiB to 16 MiB, like 4M");

@@ -11,10 +11,8 @@
 #include <strings.h>
 
 enum { SECOND_MS = 1000, HOUR_MS = 3600000 };
-#define DAY_MS		(24 * UINT64_C(3600000))
-#define MESSAGE_MIN	KIB
-#define SEAL_FRAME_MIN	(64 * KIB)
-#define SEAL_LEVEL_MOST 19
+#define DAY_MS	    (24 * UINT64_C(3600000))
+#define MESSAGE_MIN KIB
 
 static int wrong(struct fault *f, const char *what)
 {
@@ -203,7 +201,7 @@ static int set_seal_level(const struct config_target *to, const char *value, str
 	uint32_t level = 0;
 
 	(void)f;
-	if (put_count(&level, value, SEAL_LEVEL_MOST) != 0)
+	if (put_count(&level, value, LIMIT_SEAL_LEVEL) != 0)
 		return 1;
 	to->config->seal_options.level = (int)level;
 	return 0;
@@ -212,8 +210,8 @@ static int set_seal_level(const struct config_target *to, const char *value, str
 static int set_seal_frame(const struct config_target *to, const char *value, struct fault *f)
 {
 	(void)f;
-	return put_size(
-		&to->config->seal_options.frame_bytes, value, SEAL_FRAME_MIN, LIMIT_SEALED_FRAME);
+	return put_size(&to->config->seal_options.frame_bytes, value, LIMIT_SEALED_FRAME_LEAST,
+		LIMIT_SEALED_FRAME);
 }
 
 static int set_seal_command(const struct config_target *to, const char *value, struct fault *f)

@@ -1,8 +1,8 @@
 #include "daemon/listing.h"
 
+#include "archive/decimal.h"
 #include "archive/escape.h"
 #include "archive/limits.h"
-#include "daemon/decimal.h"
 
 #include <inttypes.h>
 

@@ -1,7 +1,7 @@
 #include "daemon/log.h"
 
+#include "archive/decimal.h"
 #include "archive/escape.h"
-#include "daemon/decimal.h"
 
 #include <stdarg.h>
 #include <stdio.h>

@@ -1,6 +1,6 @@
 #include "daemon/reply.h"
 
-#include "daemon/decimal.h"
+#include "archive/decimal.h"
 
 #include <stdbool.h>
 #include <strings.h>

@@ -1,8 +1,8 @@
 #include "daemon/scram.h"
 
+#include "archive/decimal.h"
 #include "archive/limits.h"
 #include "daemon/base64.h"
-#include "daemon/decimal.h"
 
 #include <gsasl.h>
 #include <openssl/evp.h>

@@ -1,7 +1,11 @@
-/* Numbers as POP3 writes them. */
+/* Decimal numbers, as POP3 and the files of an archive write them. */
 #pragma once
 
 #include "archive/bytes.h"
+
+/* All of text: digits, without sign and leading zeros. False: it is something else, or beyond 64
+ * bits; *ret is untouched. */
+bool decimal_parse(struct slice text, uint64_t *ret) MUST_CHECK;
 
 /* Takes the digits at the beginning of *from into *ret. DECIMAL_NONE: there is none, and nothing
  * was taken. DECIMAL_HUGE: beyond 64 bits; its digits were taken, *ret is UINT64_MAX. */

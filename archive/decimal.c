@@ -1,4 +1,4 @@
-#include "daemon/decimal.h"
+#include "archive/decimal.h"
 
 int decimal_take(struct slice *from, uint64_t *ret)
 {
@@ -16,6 +16,18 @@ int decimal_take(struct slice *from, uint64_t *ret)
 	*from = slice_of(from->data + n, from->len - n);
 	*ret = result ? UINT64_MAX : value;
 	return result;
+}
+
+bool decimal_parse(struct slice text, uint64_t *ret)
+{
+	uint64_t value;
+
+	if (text.len > 1 && text.data[0] == '0')
+		return false;
+	if (decimal_take(&text, &value) != 0 || text.len > 0)
+		return false;
+	*ret = value;
+	return true;
 }
 
 size_t decimal_skip_spaces(struct slice *from)
