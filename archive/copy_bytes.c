@@ -42,7 +42,7 @@ void copy_tell(
 		c->sums.copied_bytes += bytes;
 	}
 	c->sums.mended += deed == COPY_MENDED;
-	c->sums.removed += deed == COPY_REMOVED || deed == COPY_SET_ASIDE;
+	c->sums.removed += deed == COPY_REMOVED;
 	if (c->watch && c->watch->file)
 		c->watch->file(c->watch->context, deed, path, bytes);
 }

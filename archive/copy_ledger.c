@@ -114,19 +114,19 @@ static int write_anew(struct copy *c, const struct copy_pair *whole, uint64_t th
 {
 	struct copy_pair p = *whole;
 	struct digest digest;
-	int fd CLEANUP(fd_closep) = openat(c->ledger_fd, FILE_PARTIAL,
+	int fd CLEANUP(fd_closep) = openat(c->ledger_fd, FILE_COPY_TMP,
 		O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
 
 	p.to = fd;
 	if (fd < 0)
 		return copy_fault_write(c, FOLDER_LEDGER, p.name, f);
 	if (copy_verified(c, &p, 0, length, &digest, f) < 0) {
-		(void)unlinkat(c->ledger_fd, FILE_PARTIAL, 0);
+		(void)unlinkat(c->ledger_fd, FILE_COPY_TMP, 0);
 		return -1;
 	}
 	if (copy_drop_databases(c, f) < 0)
 		return -1;
-	if (renameat(c->ledger_fd, FILE_PARTIAL, c->ledger_fd, p.name) < 0 ||
+	if (renameat(c->ledger_fd, FILE_COPY_TMP, c->ledger_fd, p.name) < 0 ||
 		fsync(c->ledger_fd) < 0)
 		return copy_fault_write(c, FOLDER_LEDGER, p.name, f);
 	copy_tell(c, there > 0 ? COPY_GREW : COPY_MADE, FOLDER_LEDGER, p.name, length - there);

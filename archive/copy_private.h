@@ -4,8 +4,7 @@
 #include "archive/copy.h"
 #include "archive/handle.h"
 
-#define FILE_COPYING "copying"	/* in a copy: open segments may hold bytes that are not on disk */
-#define FILE_PARTIAL "copy.tmp" /* in its segments/ and ledger/: a file that is not whole yet */
+#define FILE_COPYING "copying" /* in a copy: open segments may hold bytes that are not on disk */
 
 enum { COPY_CHUNK = 1024 * 1024 };
 

@@ -89,18 +89,18 @@ static int place_sealed(struct copy *c, const struct copy_segment *s, const stru
 	enum copy_deed deed, struct fault *f)
 {
 	struct copy_pair p = *whole;
-	int fd CLEANUP(fd_closep) = openat(c->segments_fd, FILE_PARTIAL,
+	int fd CLEANUP(fd_closep) = openat(c->segments_fd, FILE_COPY_TMP,
 		O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
 
 	p.to = fd;
 	if (fd < 0)
 		return copy_fault_write(c, FOLDER_SEGMENTS, p.name, f);
 	if (write_sealed(c, s, &p, f) < 0) {
-		(void)unlinkat(c->segments_fd, FILE_PARTIAL, 0);
+		(void)unlinkat(c->segments_fd, FILE_COPY_TMP, 0);
 		return judge(c, f);
 	}
 	like_source(&p);
-	if (fsync(fd) < 0 || renameat(c->segments_fd, FILE_PARTIAL, c->segments_fd, p.name) < 0 ||
+	if (fsync(fd) < 0 || renameat(c->segments_fd, FILE_COPY_TMP, c->segments_fd, p.name) < 0 ||
 		fsync(c->segments_fd) < 0)
 		return copy_fault_write(c, FOLDER_SEGMENTS, p.name, f);
 	copy_tell(c, deed, FOLDER_SEGMENTS, p.name, s->length);
@@ -414,7 +414,7 @@ static int remove_one(struct copy *c, const struct extra *e, struct fault *f)
 			c->target, name);
 		return 0;
 	}
-	(void)snprintf(aside, sizeof aside, "%06" PRIu64 ".damaged", e->file.number);
+	segment_damaged_name(e->file.number, aside);
 	if (e->salvaged ? renameat(c->segments_fd, name, c->segments_fd, aside) < 0
 			: unlinkat(c->segments_fd, name, 0) < 0)
 		return copy_fault_write(c, FOLDER_SEGMENTS, name, f);

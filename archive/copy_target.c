@@ -232,8 +232,8 @@ static int take_turn(struct copy *c, struct fault *f)
 /* Of a run that died. Where even this fails, so will the first write. */
 static void drop_partial(struct copy *c)
 {
-	(void)unlinkat(c->segments_fd, FILE_PARTIAL, 0);
-	(void)unlinkat(c->ledger_fd, FILE_PARTIAL, 0);
+	(void)unlinkat(c->segments_fd, FILE_COPY_TMP, 0);
+	(void)unlinkat(c->ledger_fd, FILE_COPY_TMP, 0);
 }
 
 int copy_open_target(struct copy *c, struct fault *f)

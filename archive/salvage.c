@@ -167,11 +167,6 @@ static int plan(struct store *s, struct seal_turn *turn, void *context, struct f
 	return 0;
 }
 
-static void damaged_name(uint64_t number, char ret[static SEGMENT_NAME])
-{
-	(void)snprintf(ret, SEGMENT_NAME, "%06" PRIu64 ".damaged", number);
-}
-
 /* *ret_made: it had no such name before. */
 static int keep_damaged(struct salvage *x, bool *ret_made, struct fault *f)
 {
@@ -183,7 +178,7 @@ static int keep_damaged(struct salvage *x, bool *ret_made, struct fault *f)
 		return 0;
 	segment_name(
 		x->number, x->row.state == SEGMENT_SEALED ? SEGMENT_SEALED : SEGMENT_OPEN, name);
-	damaged_name(x->number, aside);
+	segment_damaged_name(x->number, aside);
 	if (linkat(x->s->segments_fd, name, x->s->segments_fd, aside, 0) == 0) {
 		*ret_made = true;
 		return fsync(x->s->segments_fd) == 0 ? 0
@@ -220,7 +215,7 @@ static int replace(struct salvage *x, struct losses *l, struct seal_result *ret,
 		r = seal_make(x->s, p, x->job, ret, f);
 	seal_plan_deinit(p);
 	if (r < 0 && made) {
-		damaged_name(x->number, aside);
+		segment_damaged_name(x->number, aside);
 		(void)unlinkat(x->s->segments_fd, aside, 0);
 	}
 	return r;

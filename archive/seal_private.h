@@ -69,8 +69,6 @@ int seal_add_maildrop(struct seal_plan *p, uint64_t maildrop, struct fault *f) M
 /* ---- The file: seal_exchange.c, seal_check.c ---------------------------------------------------
  */
 
-#define FILE_SEAL_TMP "seal.tmp"
-
 struct sealed_file {
 	uint64_t size;
 	struct digest digest;

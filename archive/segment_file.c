@@ -14,6 +14,19 @@ void segment_name(uint64_t number, enum segment_state state, char ret[static SEG
 		state == SEGMENT_SEALED ? "" : ".open");
 }
 
+void segment_damaged_name(uint64_t number, char ret[static SEGMENT_NAME])
+{
+	(void)snprintf(ret, SEGMENT_NAME, "%06" PRIu64 ".damaged", number);
+}
+
+bool segment_is_damaged_name(const char *name)
+{
+	char again[SEGMENT_NAME];
+
+	segment_damaged_name(file_number(name), again);
+	return strcmp(again, name) == 0;
+}
+
 int segment_parse_name(const char *name, uint64_t *ret_number, enum segment_state *ret_state)
 {
 	uint64_t number = file_number(name);

@@ -1,10 +1,16 @@
 /* The files of segments/:
  *
  *   segments/000002.open.tar.zst   appended to; no end blocks
- *   segments/000002.tar.zst        sealed */
+ *   segments/000002.tar.zst        sealed
+ *   segments/000002.damaged        put aside by salvage; nobody reads it
+ *   segments/seal.tmp              a sealed one that is not whole yet
+ *   segments/copy.tmp              likewise, in a copy */
 #pragma once
 
 #include "archive/bytes.h"
+
+#define FILE_SEAL_TMP "seal.tmp"
+#define FILE_COPY_TMP "copy.tmp" /* in ledger/ of a copy too */
 
 enum { SEGMENT_NAME = 48 };
 enum segment_state {
@@ -14,9 +20,11 @@ enum segment_state {
 	SEGMENT_REPLACED = 4 /* sealed into another one: to be removed, and read by nobody */
 };
 void segment_name(uint64_t number, enum segment_state state, char ret[static SEGMENT_NAME]);
+void segment_damaged_name(uint64_t number, char ret[static SEGMENT_NAME]);
 /* SEGMENT_OTHER: not a segment's name. */
 enum { SEGMENT_OTHER = 1 };
 int segment_parse_name(const char *name, uint64_t *ret_number, enum segment_state *ret_state);
+bool segment_is_damaged_name(const char *name);
 
 struct segment_file {
 	uint64_t number, size;

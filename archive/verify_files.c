@@ -9,9 +9,6 @@
 #include <sys/stat.h>
 #include <time.h>
 
-#define SEAL_TMP "seal.tmp"
-#define DAMAGED	 ".damaged"
-
 /* Nobody is at it just now. */
 static bool is_quiet(const struct verify *v, const char *name)
 {
@@ -19,13 +16,6 @@ static bool is_quiet(const struct verify *v, const char *name)
 
 	return fstatat(v->s->segments_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
 	       st.st_mtime < time(NULL) - QUIET_S;
-}
-
-static bool ends_with(const char *text, const char *end)
-{
-	size_t n = strlen(text), m = strlen(end);
-
-	return n >= m && memcmp(text + n - m, end, m) == 0;
 }
 
 /* A segment's name that the catalog does not know. */
@@ -41,9 +31,21 @@ static int note_unknown(struct verify *v, const char *file, const char *name, ui
 		return 0;
 	(void)verify_note(v, file, 0, 0, "%s",
 		state == SEGMENT_SEALED
-			? "no line of the ledger says that it was sealed: the next seal removes it"
+			? "no line of the ledger says that it was sealed: the next seal removes "
+			  "it, "
+			  "once all that it holds was found elsewhere"
 			: "the catalog does not know it: what it holds never happened");
 	return 0;
+}
+
+/* Of what somebody may be writing. NULL: it is something else. */
+static const char *what_is(const char *name)
+{
+	if (strcmp(name, FILE_SEAL_TMP) == 0)
+		return "left by a seal that died: the next one removes it";
+	if (strcmp(name, FILE_COPY_TMP) == 0)
+		return "left by a copy that was interrupted: the next one removes it";
+	return NULL;
 }
 
 static int look_at(struct verify *v, const char *name, struct fault *f)
@@ -58,15 +60,13 @@ static int look_at(struct verify *v, const char *name, struct fault *f)
 	(void)snprintf(file, sizeof file, FOLDER_SEGMENTS "/%s", safe);
 	if (segment_parse_name(name, &number, &state) == 0)
 		return note_unknown(v, file, name, number, state, f);
-	if (strcmp(name, SEAL_TMP) == 0) {
-		if (is_quiet(v, name))
-			(void)verify_note(
-				v, file, 0, 0, "left by a seal that died: the next one removes it");
-		return 0;
-	}
-	(void)verify_note(v, file, 0, 0, "%s",
-		ends_with(name, DAMAGED) ? "put aside by salvage; nobody reads it"
-					 : "nothing of popkeep's");
+	const char *what = what_is(name);
+	if (what && is_quiet(v, name))
+		(void)verify_note(v, file, 0, 0, "%s", what);
+	else if (!what)
+		(void)verify_note(v, file, 0, 0, "%s",
+			segment_is_damaged_name(name) ? "put aside by salvage; nobody reads it"
+						      : "nothing of popkeep's");
 	return 0;
 }
 

@@ -92,9 +92,7 @@ static void print_sums(struct run *run, const char *target, const struct copy_su
 	if (sums->removed)
 		out_format(&run->out, "removed: %s %s that others replaced\n",
 			text_count(sums->removed, a), plural(sums->removed, "segment", "segments"));
-	out_format(&run->out,
-		"To use it: popkeep -C %s rebuild makes its databases, and it is an archive\n",
-		shown);
+	run_note(run, "to use it, popkeep -C %s rebuild makes its databases", shown);
 }
 
 static void tell_notices(struct run *run)

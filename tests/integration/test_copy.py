@@ -435,8 +435,10 @@ def a_damaged_sealed_segment_is_named_and_never_copied(folder):
     rewritten(sealed(target)[0], flipped(6000))
     equal(files(target) == before, True, 'the copy is what it was')
     keep.run('salvage', code=popkeep.PARTLY)
-    done = {o['path']: o['done'] for o in copy(keep, target).of_type('file')}
+    result = copy(keep, target)
+    done = {o['path']: o['done'] for o in result.of_type('file')}
     equal(done[f'segments/{segment.name}'], 'set-aside', 'the whole one in the copy')
+    equal(result.summary['removed'], 0, 'removed')
     aside, = (target / 'segments').glob('*.damaged')
     equal(aside.read_bytes() == before[f'segments/{segment.name}'], True, 'it is kept')
     verify(keep, target, '--full')

@@ -253,16 +253,28 @@ static void files_that_belong_to_nothing_are_notes(void **state)
 {
 	struct world *w = *state;
 	const struct timespec old[2] = {{.tv_sec = 1000000}, {.tv_sec = 1000000}};
-	static const char *const names[] = {
-		"segments/seal.tmp", "segments/000007.tar.zst", "segments/000003.damaged"};
+	static const struct {
+		const char *name, *says;
+	} files[] = {
+		{"segments/seal.tmp", "a seal that died"},
+		{"segments/copy.tmp", "a copy that was interrupted"},
+		{"segments/000007.tar.zst", "no line of the ledger"},
+		{"segments/000003.damaged", "by salvage"},
+		{"segments/x.damaged", "nothing of popkeep's"},
+	};
 
-	for (size_t i = 0; i < 3; i++) {
-		folder_put(path_of(w, names[i]), "x");
-		assert_int_equal(utimensat(AT_FDCWD, path_of(w, names[i]), old, 0), 0);
+	for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+		const char *path = path_of(w, files[i].name);
+
+		folder_put(path, "x");
+		assert_int_equal(utimensat(AT_FDCWD, path, old, 0), 0);
+		struct seen s = verify(w, VERIFY_QUICK, NULL, 0);
+		assert_int_equal(s.sums.damaged, 0);
+		assert_int_equal(s.sums.notes, 1);
+		assert_string_equal(s.note.file, files[i].name);
+		assert_non_null(strstr(s.note.text, files[i].says));
+		assert_int_equal(unlink(path_of(w, files[i].name)), 0);
 	}
-	struct seen s = verify(w, VERIFY_QUICK, NULL, 0);
-	assert_int_equal(s.sums.damaged, 0);
-	assert_int_equal(s.sums.notes, 3);
 }
 
 static void what_is_right_when_it_is_read_again_is_a_note(void **state)
