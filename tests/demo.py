@@ -118,6 +118,7 @@ def demonstrate(popkeep, popkeepd, folder, server):
         show('Two more came for anna. It would poll within a minute; this asks it to do so now')
         run([*base, 'fetch', 'anna'])
         look(base)
+        keep_long(base, folder)
     show('The service was told to end, and has')
 
 
@@ -129,6 +130,14 @@ def look(base):
     run([*base, 'show', identifier])
     show('Checking every byte')
     run([*base, 'verify'])
+
+
+def keep_long(base, folder):
+    show('Made small, for decades. By itself the service does so at 1 GiB of mail, or after a month')
+    run([*base, 'seal'])
+    show('A copy, which is brought up to date by the same command, and every message put together again')
+    run([*base, 'copy', str(folder / 'copy')])
+    run([*base, 'verify', '--full', str(folder / 'copy')])
 
 
 def newest_id(command):
@@ -145,8 +154,9 @@ def farewell(popkeep, popkeepd, folder):
     print(f'''\
 The archive:  {archive}
 Ordinary tools open it:
-  tar --zstd -tf {shlex.quote(str(archive))}/segments/000001.open.tar.zst
+  tar --zstd -tf {shlex.quote(str(archive))}/segments/000002.tar.zst
   less {shlex.quote(str(archive))}/ledger/000001.log
+Its copy:     {folder / 'copy'}
 The server is stopped; remove {folder} when you have seen enough.''')
     show('For an account of your own')
     print(f'''\
