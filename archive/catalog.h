@@ -5,6 +5,7 @@
 #include "archive/find.h"
 #include "archive/health.h"
 #include "archive/ledger.h"
+#include "archive/limits.h"
 #include "archive/segment.h"
 
 #include <sqlite3.h>
@@ -93,11 +94,11 @@ int catalog_put_health(struct catalog *c, const struct health *h, struct fault *
 struct segment_row {
 	uint64_t number;
 	enum segment_state state;
-	uint64_t length;	  /* committed bytes of the file */
-	char class_[65];	  /* retention class */
-	uint64_t messages, bytes; /* that lie there as far as the catalog goes; bytes of mail */
-	moment_ms first;	  /* the oldest `archived` of them; 0: it holds none */
-	struct digest digest;	  /* SEALED: of the file, as its ledger line says; else zero */
+	uint64_t length;	      /* committed bytes of the file */
+	char class_[LIMIT_CLASS + 1]; /* retention class */
+	uint64_t messages, bytes;     /* that lie there as far as the catalog goes; bytes of mail */
+	moment_ms first;	      /* the oldest `archived` of them; 0: it holds none */
+	struct digest digest;	      /* SEALED: of the file, as its ledger line says; else zero */
 };
 /* CATALOG_NONE: no such row. */
 enum { CATALOG_NONE = 1 };

@@ -10,7 +10,7 @@
 enum { ARCHIVE_ID = STORE_ID }; /* 32 hex digits and NUL */
 
 struct writer_slot {
-	char class_[65];
+	char class_[LIMIT_CLASS + 1];
 	struct segment_writer *writer;
 	bool used; /* by the group that is under way */
 };

@@ -12,7 +12,7 @@ enum seal_file {
 struct seal_line {
 	uint64_t segment, size;
 	struct digest digest;
-	char class_[65];
+	char class_[LIMIT_CLASS + 1];
 	size_t first, replaces; /* in struct seals.number */
 	enum seal_file file;
 };

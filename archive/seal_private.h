@@ -29,7 +29,7 @@ struct seal_plan {
 	uint32_t *by_digest; /* indexes of them; after seal_plan_finish() */
 	struct seal_place *place;
 	uint64_t bytes; /* of mail */
-	char class_[65];
+	char class_[LIMIT_CLASS + 1];
 	struct ledger_at known; /* the ledger's end when the plan was made */
 	uint64_t *maildrop;	/* of the messages, rising */
 	size_t maildrops, maildrops_size;

@@ -2,6 +2,7 @@
  * Of the catalog alone, as health.h: no line of the ledger says it. */
 #pragma once
 
+#include "archive/limits.h"
 #include "archive/moment.h"
 #include "archive/store.h"
 
@@ -28,9 +29,9 @@ int store_get_upkeep(
 /* An open segment, or one that is closed to appending and not sealed yet. */
 struct unsealed {
 	uint64_t segment;
-	char class_[65 * 4];	  /* safe to print */
-	uint64_t messages, bytes; /* of mail */
-	moment_ms first;	  /* when its first message was archived */
+	char class_[(LIMIT_CLASS + 1) * 4]; /* safe to print */
+	uint64_t messages, bytes;	    /* of mail */
+	moment_ms first;		    /* when its first message was archived */
 };
 /* The next one above `after` that holds mail: UNSEALED_SEGMENT, or 0. Any mode; 0 where the catalog
  * is of an earlier version. */

@@ -76,7 +76,7 @@ struct verified_segment {
 };
 
 /* A `seal` line of the ledger. */
-struct seal_line {
+struct verified_seal {
 	uint64_t segment, size;
 	struct digest digest;
 	bool replaced; /* by a later one */
@@ -94,7 +94,7 @@ struct verify {
 	size_t found_n, told;
 
 	struct verify_ledger *ledger;
-	struct seal_line *seal;
+	struct verified_seal *seal;
 	size_t seals, seals_size, seals_checked;
 	DIR *files;
 	sqlite3_stmt *missing;

@@ -2,7 +2,7 @@
 #include "archive/limits.h"
 #include "archive/verify.h"
 
-static struct seal_line *find(struct verify *v, uint64_t segment)
+static struct verified_seal *find(struct verify *v, uint64_t segment)
 {
 	for (size_t i = v->seals; i > 0; i--) {
 		if (v->seal[i - 1].segment == segment)
@@ -20,7 +20,7 @@ int verify_add_seal(struct verify *v, const struct event *e, struct fault *f)
 		return 0; /* what is known of the rest is what the catalog says */
 	if (v->seals == v->seals_size) {
 		size_t size = v->seals_size ? v->seals_size * 2 : 64;
-		struct seal_line *grown = realloc(v->seal, size * sizeof *grown);
+		struct verified_seal *grown = realloc(v->seal, size * sizeof *grown);
 
 		if (!grown)
 			return fault_memory(f);
@@ -28,12 +28,12 @@ int verify_add_seal(struct verify *v, const struct event *e, struct fault *f)
 		v->seals_size = size;
 	}
 	while (event_replaced(&replaces, &number)) {
-		struct seal_line *old = find(v, number);
+		struct verified_seal *old = find(v, number);
 		if (old)
 			old->replaced = true;
 	}
 	v->seal[v->seals++] =
-		(struct seal_line){.segment = e->segment, .size = e->size, .digest = e->digest};
+		(struct verified_seal){.segment = e->segment, .size = e->size, .digest = e->digest};
 	return 0;
 }
 
@@ -51,7 +51,7 @@ bool verify_sealed_as(const struct verify *v, const struct segment_row *row, str
 	return digest_compare(ret, &none) != 0;
 }
 
-static int check(struct verify *v, const struct seal_line *l, struct fault *f)
+static int check(struct verify *v, const struct verified_seal *l, struct fault *f)
 {
 	struct segment_row row;
 	const char *wrong = NULL;
