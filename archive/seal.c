@@ -99,6 +99,7 @@ struct trial {
 	const struct seal_due *due;
 	uint64_t repack_bytes;
 	uint64_t after;	 /* numbers up to this one had their turn */
+	uint64_t last;	 /* file when the job began: what ingest begins meanwhile can wait */
 	bool failed_too; /* those that failed before are tried */
 	struct seal_plan *p;
 	int outcome; /* of planning: 0 or SEAL_NOTHING */
@@ -126,8 +127,12 @@ static int plan_seal(struct store *s, struct seal_turn *turn, void *context, str
 	struct trial *t = context;
 	struct segment_row row;
 
+	if (t->last == 0 && segment_last_file(s->segments_fd, &t->last, f) < 0)
+		return -1;
 	do {
 		t->outcome = next_due(s, t->after, t->due, &row, f);
+		if (t->outcome == 0 && row.number > t->last)
+			t->outcome = SEAL_NOTHING;
 		if (t->outcome != 0)
 			return t->outcome < 0 ? -1 : 0;
 		t->after = row.number;

@@ -397,6 +397,32 @@ static void a_file_that_is_spoiled_anywhere_is_not_put_in_place(void **state)
 	every_message_reads(w);
 }
 
+static void keep_one_more(void *context)
+{
+	struct world *w = context;
+	struct store *ours = w->store;
+
+	w->store = w->other;
+	keep(w, (unsigned)(1000 + count(w)), 1);
+	w->store = ours;
+}
+
+static void a_job_that_fails_does_not_run_after_ingest(void **state)
+{
+	struct world *w = *state;
+	struct forked worker = {.instead = says_nothing, .meanwhile = keep_one_more, .context = w};
+	struct seal_job job = forked_job(&worker);
+	struct seal_result r;
+
+	keep(w, 0, 5);
+	ok(w, store_open(w->path, NULL, STORE_WRITE, &w->other, &w->f));
+	assert_true(store_seal(w->store, &all_due, &job, &r, &w->f) < 0);
+	/* Once for the segment, and not for those that began while it failed. */
+	assert_int_equal(worker.runs, 1);
+	assert_true(exists(w, "segments/000002.open.tar.zst"));
+	assert_int_equal(count(w), 6);
+}
+
 static int stop(void *context, uint64_t done, uint64_t all)
 {
 	(void)context, (void)done, (void)all;
@@ -447,6 +473,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		WORLD_DROP_TEST(a_worker_that_dies_or_hangs_leaves_the_segment_as_it_was),
+		WORLD_DROP_TEST(a_job_that_fails_does_not_run_after_ingest),
 		WORLD_DROP_TEST(what_was_not_asked_for_is_not_put_in_place),
 		WORLD_DROP_TEST(a_file_that_is_spoiled_anywhere_is_not_put_in_place),
 		WORLD_DROP_TEST(whoever_asked_can_stop_the_job),
