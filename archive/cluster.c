@@ -68,11 +68,6 @@ struct cluster *cluster_free(struct cluster *c)
 	return NULL;
 }
 
-void cluster_freep(struct cluster **c)
-{
-	*c = cluster_free(*c);
-}
-
 /* ---- Keys ------------------------------------------------------------------------------------ */
 
 #define KEY_IS_PART UINT64_C(1) /* of a digest, and of no header field */

@@ -8,7 +8,6 @@
 struct cluster;
 int cluster_new(struct cluster **ret, struct fault *f) MUST_CHECK;
 struct cluster *cluster_free(struct cluster *c);
-void cluster_freep(struct cluster **c);
 
 /* The next message, of which head is the beginning: LIMIT_HEADER_BYTES of it are looked at. */
 int cluster_add(struct cluster *c, struct slice head, struct fault *f) MUST_CHECK;
