@@ -105,7 +105,13 @@ static const char *const migrations[] = {
 	" damaged INTEGER NOT NULL) STRICT;"
 	"CREATE TABLE handed ("	  /* to the seal-command */
 	" file TEXT PRIMARY KEY," /* segments/000012.tar.zst */
-	" t INTEGER NOT NULL) STRICT, WITHOUT ROWID;",
+	" t INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
+	"CREATE TABLE stretch (" /* what a group appended to an open segment */
+	" segment INTEGER NOT NULL,"
+	" offset INTEGER NOT NULL,"
+	" length INTEGER NOT NULL,"
+	" digest BLOB NOT NULL," /* of the bytes as they lie in the file */
+	" PRIMARY KEY (segment, offset)) STRICT, WITHOUT ROWID;",
 };
 
 enum {

@@ -100,7 +100,8 @@ struct segment_row {
 	moment_ms first;	      /* the oldest `archived` of them; 0: it holds none */
 	struct digest digest;	      /* SEALED: of the file, as its ledger line says; else zero */
 };
-/* CATALOG_NONE: no such row. */
+/* CATALOG_NONE: no such row. Putting one that is neither open nor closed, or deleting it, takes its
+ * stretches with it (stretch.h). */
 enum { CATALOG_NONE = 1 };
 int catalog_put_segment(
 	struct catalog *c, const struct segment_row *row, struct fault *f) MUST_CHECK;
@@ -298,6 +299,13 @@ int catalog_get_place(struct catalog *c, const struct digest *d, struct location
 		"INSERT OR REPLACE INTO scrub (depth, began, segment, offset, done, damaged) "     \
 		"VALUES (?1, ?2, ?3, 0, ?4, ?5)")                                                  \
 	X(DELETE_SCRUB, "DELETE FROM scrub WHERE depth = ?1")                                      \
+	X(PUT_STRETCH, "INSERT OR REPLACE INTO stretch (segment, offset, length, digest) "         \
+		       "VALUES (?1, ?2, ?3, ?4)")                                                  \
+	X(NEXT_STRETCH, "SELECT segment, offset, length, digest FROM stretch "                     \
+			"WHERE segment = ?1 AND offset >= ?2 ORDER BY offset LIMIT 1")             \
+	X(LAST_STRETCH, "SELECT segment, offset, length, digest FROM stretch "                     \
+			"WHERE segment = ?1 ORDER BY offset DESC LIMIT 1")                         \
+	X(DELETE_STRETCHES, "DELETE FROM stretch WHERE segment = ?1 AND offset >= ?2")             \
 	/* Of the temporary table: only after catalog_begin_places(). */                           \
 	X(PUT_PLACE, "INSERT OR IGNORE INTO temp.place (digest, segment, frame_offset, "           \
 		     "entry_offset, frames_end) VALUES (?1, ?2, ?3, ?4, ?5)")                      \

@@ -1,5 +1,5 @@
 /* Segments and places: the part of the catalog that says where bytes are. */
-#include "archive/catalog.h"
+#include "archive/stretch.h"
 
 #include <stdio.h>
 
@@ -26,8 +26,11 @@ static int get_segment(struct catalog *c, sqlite3_stmt *s, struct segment_row *r
 
 int catalog_put_segment(struct catalog *c, const struct segment_row *row, struct fault *f)
 {
-	sqlite3_stmt *s = catalog_statement(c, SQL_PUT_SEGMENT, f);
+	bool appended = row->state == SEGMENT_OPEN || row->state == SEGMENT_CLOSED;
 
+	if (!appended && stretch_forget(c, row->number, 0, f) < 0)
+		return -1;
+	sqlite3_stmt *s = catalog_statement(c, SQL_PUT_SEGMENT, f);
 	if (!s)
 		return -1;
 	bind_number(s, 1, row->number);
@@ -53,17 +56,6 @@ int catalog_open_segment(
 	return get_segment(c, s, ret, f);
 }
 
-int catalog_get_segment(
-	struct catalog *c, uint64_t number, struct segment_row *ret, struct fault *f)
-{
-	sqlite3_stmt *s = catalog_statement(c, SQL_GET_SEGMENT, f);
-
-	if (!s)
-		return -1;
-	bind_number(s, 1, number);
-	return get_segment(c, s, ret, f);
-}
-
 int catalog_next_segment(
 	struct catalog *c, uint64_t after, struct segment_row *ret, struct fault *f)
 {
@@ -73,6 +65,25 @@ int catalog_next_segment(
 	if (!s)
 		return -1;
 	bind_number(s, 1, after);
+	return get_segment(c, s, ret, f);
+}
+
+int catalog_get_segment(
+	struct catalog *c, uint64_t number, struct segment_row *ret, struct fault *f)
+{
+	struct segment_row row;
+
+	if (catalog_schema(c) < SCHEMA_UPKEEP) {
+		int r = catalog_next_segment(c, number - 1, &row, f);
+
+		if (r == 0 && row.number == number)
+			*ret = row;
+		return r == 0 && row.number != number ? CATALOG_NONE : r;
+	}
+	sqlite3_stmt *s = catalog_statement(c, SQL_GET_SEGMENT, f);
+	if (!s)
+		return -1;
+	bind_number(s, 1, number);
 	return get_segment(c, s, ret, f);
 }
 
@@ -91,8 +102,9 @@ int catalog_last_segment(struct catalog *c, uint64_t *ret, struct fault *f)
 
 int catalog_delete_segment(struct catalog *c, uint64_t number, struct fault *f)
 {
+	if (stretch_forget(c, number, 0, f) < 0)
+		return -1;
 	sqlite3_stmt *s = catalog_statement(c, SQL_DELETE_SEGMENT, f);
-
 	if (!s)
 		return -1;
 	bind_number(s, 1, number);

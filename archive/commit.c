@@ -28,6 +28,7 @@
  * back, so that the next writer begins new files. */
 #include "archive/handle.h"
 #include "archive/limits.h"
+#include "archive/stretch.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -162,12 +163,17 @@ static int add_event(
 	return catalog_apply(c->s->catalog, e, number, at, f);
 }
 
-/* Step 1 for one segment: what this group wrote to it is durable, and its row says so. */
+/* Step 1 for one segment: what this group wrote to it is durable, and the catalog says so. */
 static int sync_segment(struct commit *c, struct used_segment *u, struct fault *f)
 {
 	if (segment_flush(u->writer, f) < 0 || segment_sync(u->writer, f) < 0)
 		return -1;
+	struct stretch t = {.segment = u->row.number};
+	t.offset = segment_writer_written(u->writer, &t.digest);
 	u->row.length = segment_writer_end(u->writer);
+	t.length = u->row.length - t.offset;
+	if (stretch_put(c->s->catalog, &t, f) < 0)
+		return -1;
 	return catalog_put_segment(c->s->catalog, &u->row, f);
 }
 

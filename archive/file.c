@@ -21,26 +21,34 @@ int file_write_at(int fd, struct slice bytes, uint64_t offset)
 	return 0;
 }
 
-int file_digest(int fd, uint64_t size, struct hasher *h, struct digest *ret)
+int file_add_to_hasher(int fd, uint64_t from, uint64_t to, struct hasher *h)
 {
 	uint8_t chunk[CHUNK];
-	ssize_t n = 1;
 
-	for (uint64_t at = 0; at < size && n > 0;) {
-		size_t want = size - at < sizeof chunk ? (size_t)(size - at) : sizeof chunk;
+	while (from < to) {
+		size_t want = to - from < sizeof chunk ? (size_t)(to - from) : sizeof chunk;
+		ssize_t n = pread(fd, chunk, want, (off_t)from);
 
-		n = pread(fd, chunk, want, (off_t)at);
 		if (n < 0 && errno == EINTR)
-			n = 1;
-		else if (n > 0) {
-			hasher_add(h, chunk, (size_t)n);
-			at += (uint64_t)n;
-		}
+			continue;
+		if (n == 0)
+			errno = ENODATA;
+		if (n <= 0)
+			return -1;
+		hasher_add(h, chunk, (size_t)n);
+		from += (uint64_t)n;
 	}
-	int error = n == 0 ? ENODATA : errno;
+	return 0;
+}
+
+int file_digest(int fd, uint64_t size, struct hasher *h, struct digest *ret)
+{
+	int r = file_add_to_hasher(fd, 0, size, h);
+	int error = errno;
+
 	hasher_end(h, ret);
 	errno = error;
-	return n > 0 ? 0 : -1;
+	return r;
 }
 
 int file_open_unlinked(int folder_fd)

@@ -8,6 +8,8 @@
 /* Writes all bytes at offset, again and again where the kernel takes less. -1 with errno. */
 int file_write_at(int fd, struct slice bytes, uint64_t offset) MUST_CHECK;
 
+/* Bytes [from, to) into the hasher. -1 with errno; ENODATA: there are fewer. */
+int file_add_to_hasher(int fd, uint64_t from, uint64_t to, struct hasher *h) MUST_CHECK;
 /* SHA-256 of the first `size` bytes. -1 with errno; ENODATA: there are fewer. */
 int file_digest(int fd, uint64_t size, struct hasher *h, struct digest *ret) MUST_CHECK;
 

@@ -5,6 +5,7 @@
 #include "archive/limits.h"
 #include "archive/replay.h"
 #include "archive/replay_seals.h"
+#include "archive/stretch.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -166,11 +167,30 @@ static int settle_states(struct job *j, struct fault *f)
 	return 0;
 }
 
+/* What lies in segments that were not sealed was decoded and digested, and is believed. */
+static int note_stretches(struct job *j, struct fault *f)
+{
+	struct segment_row row;
+
+	for (size_t i = 0; i < j->n; i++) {
+		int r = catalog_get_segment(j->c, j->files[i].number, &row, f);
+
+		if (r < 0)
+			return -1;
+		if (r == CATALOG_NONE || (row.state != SEGMENT_OPEN && row.state != SEGMENT_CLOSED))
+			continue;
+		int fd CLEANUP(fd_closep) = segment_open_file(j->s->segments_fd, row.number, f);
+		if (fd < 0 || stretch_make(j->c, row.number, fd, 0, row.length, f) < 0)
+			return -1;
+	}
+	return 0;
+}
+
 static int settle(struct job *j, const struct replay_sums *sums, struct fault *f)
 {
 	if (replay_count(j->c, sums, f) < 0 || seals_settle(j->s, j->c, &j->seals, f) < 0)
 		return -1;
-	return settle_states(j, f);
+	return settle_states(j, f) < 0 ? -1 : note_stretches(j, f);
 }
 
 /* Groups that are damaged are applied as far as they can be read: verify names the damage. */

@@ -7,6 +7,7 @@
 #include "archive/replay.h"
 
 #include "archive/replay_seals.h"
+#include "archive/stretch.h"
 
 #include "archive/escape.h"
 #include "archive/limits.h"
@@ -320,12 +321,21 @@ static int walk_tail(
 			name, size, row->length);
 	if (size == row->length)
 		return 0;
-	if (make_durable(fd, name, row->length, size, f) < 0)
+	if (make_durable(fd, name, row->length, size, f) < 0 ||
+		stretch_begin(s->catalog, row->number, row->length, f) < 0)
 		return -1;
 	return replay_walk(s->catalog, row->number, fd, row->length, size, REPLAY_FIRST, f);
 }
 
-/* The row has grown by what was replayed; what is still beyond it never happened. */
+/* The row has grown by what was replayed: that is believed now. */
+static int note_tail(
+	struct store *s, const struct segment_row *row, int fd, uint64_t size, struct fault *f)
+{
+	(void)size;
+	return stretch_end(s->catalog, row->number, fd, row->length, f);
+}
+
+/* What is still beyond its end never happened. */
 static int cut_tail(
 	struct store *s, const struct segment_row *row, int fd, uint64_t size, struct fault *f)
 {
@@ -555,7 +565,7 @@ static int replay(struct store *s, struct ledger_at *at, struct fault *f)
 		return fault_errno(f, FAULT_WRITE, SCOPE_ARCHIVE, errno, "cannot sync segments/");
 	if (seals_read(s, at, &seals, f) < 0 || walk_sealed(s, &seals, f) < 0 ||
 		visit_open(s, &seals, walk_tail, f) < 0 || replay_ledger(s, at, &sums, f) < 0 ||
-		replay_count(s->catalog, &sums, f) < 0 ||
+		replay_count(s->catalog, &sums, f) < 0 || visit_open(s, &seals, note_tail, f) < 0 ||
 		visit_open(s, &seals, sums.missing > 0 ? close_tail : cut_tail, f) < 0 ||
 		seals_settle(s, s->catalog, &seals, f) < 0)
 		return -1;

@@ -1,6 +1,7 @@
 /* What of a segment is damaged, and whether it lies elsewhere too. */
 #include "archive/file.h"
 #include "archive/salvage_private.h"
+#include "archive/stretch.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -150,7 +151,8 @@ static int is_as_sealed(struct salvage *x, bool *ret, struct fault *f)
 	return 0;
 }
 
-static int can_be_walked(struct salvage *x, bool *ret, struct fault *f)
+/* Of one that was not sealed: each entry decodes, and the bytes are those that were written. */
+static int is_as_written(struct salvage *x, bool *ret, struct fault *f)
 {
 	struct segment_walk *walk CLEANUP(segment_walk_closep) = NULL;
 	struct segment_entry e;
@@ -164,7 +166,9 @@ static int can_be_walked(struct salvage *x, bool *ret, struct fault *f)
 			(e.unread || digest_compare(&e.named, &e.found) != 0))
 			break;
 	}
-	*ret = r == 0;
+	if (r == 0)
+		return stretches_fit(x->s->catalog, x->number, x->fd, x->row.length, ret, f);
+	*ret = false;
 	return r < 0 ? -1 : 0;
 }
 
@@ -179,7 +183,7 @@ static int is_file_whole(struct salvage *x, bool *ret, struct fault *f)
 	if (size < x->row.length || (x->row.state == SEGMENT_SEALED && size != x->row.length))
 		return 0;
 	if (x->row.state != SEGMENT_SEALED)
-		return can_be_walked(x, ret, f);
+		return is_as_written(x, ret, f);
 	return is_as_sealed(x, ret, f);
 }
 

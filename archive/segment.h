@@ -25,6 +25,9 @@ struct segment_writer *segment_writer_close(struct segment_writer *w);
 void segment_writer_closep(struct segment_writer **w);
 uint64_t segment_writer_number(const struct segment_writer *w);
 uint64_t segment_writer_end(const struct segment_writer *w);
+/* Where the bytes begin that were written to the file since it was opened, or since this was last
+ * called; they end at its end. *ret: of these bytes as they lie there. */
+uint64_t segment_writer_written(struct segment_writer *w, struct digest *ret);
 
 /* Appends entry mail/<digest>.eml. *ret: where it will lie. */
 int segment_append(struct segment_writer *w, struct spool *message, moment_ms archived,

@@ -26,6 +26,8 @@ struct segment_writer {
 	uint64_t reserved;
 	struct tar_writer *tar;
 	struct frame_writer *frames;
+	struct hasher *hasher; /* of what was written since: */
+	uint64_t since;
 	uint8_t *chunk; /* READ_SIZE bytes, for messages that lie in files */
 };
 
@@ -55,6 +57,7 @@ static int on_compressed(void *context, struct slice bytes, struct fault *f)
 	if (file_write_at(w->fd, bytes, w->end) < 0)
 		return fault_errno(f, FAULT_WRITE, SCOPE_ARCHIVE, errno,
 			"cannot write segment %06" PRIu64, w->number);
+	hasher_add(w->hasher, bytes.data, bytes.len);
 	w->end += bytes.len;
 	return 0;
 }
@@ -99,7 +102,7 @@ int segment_writer_open(
 	w->folder = folder_fd;
 	w->fd = -1;
 	w->number = number;
-	w->end = end;
+	w->end = w->since = end;
 	w->chunk = malloc(READ_SIZE);
 	if (!w->chunk)
 		return fault_memory(f);
@@ -108,7 +111,8 @@ int segment_writer_open(
 		.most_bytes = LIMIT_FRAME_ENTRY,
 		.offset = end};
 	struct frame_sink sink = {.write = on_compressed, .context = w};
-	if (frame_writer_open(&options, &sink, &w->frames, f) < 0 ||
+	if (hasher_new(&w->hasher, f) < 0 ||
+		frame_writer_open(&options, &sink, &w->frames, f) < 0 ||
 		tar_writer_open(on_tar_bytes, w, &w->tar, f) < 0 || open_file(w, f) < 0)
 		return -1;
 	*ret = TAKE(w);
@@ -121,6 +125,7 @@ struct segment_writer *segment_writer_close(struct segment_writer *w)
 		return NULL;
 	tar_writer_close(w->tar);
 	frame_writer_close(w->frames);
+	hasher_free(w->hasher);
 	fd_closep(&w->fd);
 	free(w->chunk);
 	free(w);
@@ -140,6 +145,15 @@ uint64_t segment_writer_number(const struct segment_writer *w)
 uint64_t segment_writer_end(const struct segment_writer *w)
 {
 	return w->end;
+}
+
+uint64_t segment_writer_written(struct segment_writer *w, struct digest *ret)
+{
+	uint64_t since = w->since;
+
+	hasher_end(w->hasher, ret);
+	w->since = w->end;
+	return since;
 }
 
 /* ---- Appending ------------------------------------------------------------------------------- */

@@ -12,6 +12,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+enum { WHOLE_PAGES = 64 * 1024 }; /* the kernel keeps those that are named in part */
+
 int verify_open(struct store *s, enum verify_depth depth, struct verify **ret, struct fault *f)
 {
 	struct verify *v CLEANUP(verify_closep) = calloc(1, sizeof *v);
@@ -173,6 +175,9 @@ void verify_hit(struct damage *d, const struct digest *message, uint64_t id)
 
 void verify_uncache(int fd, uint64_t from, uint64_t to)
 {
+	from -= from % WHOLE_PAGES;
+	if (to > from)
+		to += WHOLE_PAGES - to % WHOLE_PAGES;
 	(void)posix_fadvise(
 		fd, (off_t)from, to > from ? (off_t)(to - from) : 0, POSIX_FADV_DONTNEED);
 }

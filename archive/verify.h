@@ -5,6 +5,7 @@
 #include "archive/file.h"
 #include "archive/frame_table.h"
 #include "archive/handle.h"
+#include "archive/stretch.h"
 
 #include <inttypes.h>
 
@@ -26,6 +27,13 @@ enum {
 struct finding {
 	int kind; /* VERIFY_DAMAGE, VERIFY_NOTE */
 	struct damage damage;
+};
+
+/* A stretch of an open segment whose bytes are not those that were written. */
+struct bad_stretch {
+	uint64_t from, to;
+	int error;	/* why it cannot be read; 0: it can */
+	bool explained; /* something else was found in it, and told */
 };
 
 /* The segment that is looked at. */
@@ -59,8 +67,14 @@ struct verified_segment {
 	struct segment_entry entry; /* read, and waiting while those missed before it are told */
 	bool waiting;
 	bool headers_done; /* of open ones */
-	bool has_ledger;   /* entry LEDGER was seen */
-	bool any;	   /* an entry was seen; the last one: */
+	bool stretches_done;
+	bool in_stretch; /* digested as far as: */
+	uint64_t hashed;
+	struct stretch stretch;
+	struct bad_stretch *bad; /* in order */
+	size_t bad_n, bad_size, bad_told;
+	bool has_ledger; /* entry LEDGER was seen */
+	bool any;	 /* an entry was seen; the last one: */
 	struct location last;
 	bool again; /* what could not be decoded is being read again: */
 	uint64_t suspect, suspect_end;
@@ -152,6 +166,12 @@ void verify_advise_segment(const struct verify *v, struct damage *d);
 
 int verify_walk_begin(struct verify *v, struct fault *f) MUST_CHECK;
 int verify_walk(struct verify *v, struct fault *f) MUST_CHECK;
+int verify_stretches_begin(struct verify *v, struct fault *f) MUST_CHECK;
+int verify_stretches(struct verify *v, struct fault *f) MUST_CHECK;
+/* Something that was found in these bytes is told. */
+void verify_explain(struct verify *v, uint64_t from, uint64_t to);
+/* Tells the next stretch that nothing else was found in; false: no further one. */
+bool verify_tell_stretch(struct verify *v);
 int verify_sealed_begin(struct verify *v, struct fault *f) MUST_CHECK;
 int verify_frames(struct verify *v, struct fault *f) MUST_CHECK;
 int verify_messages(struct verify *v, struct fault *f) MUST_CHECK;

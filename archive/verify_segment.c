@@ -15,6 +15,9 @@ void verify_segment_end(struct verify *v)
 	g->placed = NULL;
 	message_deinit(&g->expected);
 	frame_table_deinit(&g->table);
+	free(g->bad);
+	g->bad = NULL;
+	g->bad_n = g->bad_size = 0;
 	g->file_hasher = hasher_free(g->file_hasher);
 	g->frame_hasher = hasher_free(g->frame_hasher);
 	g->has_expected = false;
@@ -55,6 +58,7 @@ struct damage *verify_found_message(struct verify *v, const char *why)
 		v, v->segment.file, 0, 0, "frame at byte %" PRIu64 ": %s", m->at.frame_offset, why);
 
 	verify_hit(d, &m->digest, m->id);
+	verify_explain(v, m->at.frame_offset, m->at.frame_offset + 1);
 	return d;
 }
 

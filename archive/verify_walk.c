@@ -2,7 +2,8 @@
  * compared with the messages that the catalog has there: open segments, and sealed ones in
  * VERIFY_FULL. Open ones have no table of digests; each frame has its content checksum, which
  * covers tar headers and padding too, but not every bit of the frame itself: those of its header
- * that no decoder looks at are compared with what is always written there. */
+ * that no decoder looks at are compared with what is always written there, and the bytes of each
+ * group with the digest that the catalog has of them (verify_stretches.c). */
 #include "archive/frame_header.h"
 #include "archive/verify.h"
 
@@ -37,6 +38,7 @@ static int check_headers(struct verify *v, struct fault *f)
 		return 0;
 	}
 	if (r == FRAME_ODD) {
+		verify_explain(v, h.from, h.offset);
 		verify_advise_segment(
 			v, verify_found(v, g->file, h.from, h.offset,
 				   "the header of this frame is not as it was written"));
@@ -53,7 +55,7 @@ int verify_walk_begin(struct verify *v, struct fault *f)
 {
 	v->segment.headers_done = v->segment.row.state == SEGMENT_SEALED;
 	v->segment.again = false;
-	return begin_walk(v, 0, f);
+	return verify_stretches_begin(v, f) < 0 ? -1 : begin_walk(v, 0, f);
 }
 
 static int order(const struct location *a, const struct location *b)
@@ -114,6 +116,7 @@ static int meet_damage(struct verify *v, uint64_t from, uint64_t to, struct faul
 
 	if (g->again) {
 		g->again = false;
+		verify_explain(v, from, to);
 		verify_advise_segment(v, verify_found(v, g->file, from, to, "%s", f->text));
 		return 0;
 	}
@@ -183,12 +186,15 @@ int verify_walk(struct verify *v, struct fault *f)
 	struct segment_entry e;
 	uint64_t from, to;
 
+	if (!g->stretches_done)
+		return verify_stretches(v, f);
 	if (!g->headers_done)
 		return check_headers(v, f);
 	if (!g->walk) {
 		if (g->has_expected)
 			return miss_one(v, f);
-		g->phase = PHASE_END;
+		if (!verify_tell_stretch(v))
+			g->phase = PHASE_END;
 		return 0;
 	}
 	/* An entry that waits was read already. */

@@ -5,7 +5,9 @@
 #include <string.h>
 
 /* Not compared: when a poll was complete, what is pending, whether a segment is appended to, and
- * what is to be removed: the row outlives the file, so that rebuild does not find it. */
+ * what is to be removed: the row outlives the file, so that rebuild does not find it. Nor the table
+ * `stretch`: a group's commit makes a row for each segment that it appended to, replay and rebuild
+ * one of all that they found. */
 static const char *const queries[] = {
 	"SELECT ledger_file, ledger_length, lines, hex(frontier), last_line FROM state",
 	"SELECT number, name, server, user, listed, archived, pending, refused, vanished, "

@@ -4,10 +4,12 @@
 #include "archive/frame_header.h"
 #include "archive/limits.h"
 #include "tests/crash/forked.h"
+#include "tests/unit/schema.h"
 #include "tests/unit/world.h"
 
 #include <fcntl.h>
 #include <sqlite3.h>
+#include <sys/stat.h>
 
 #define SEGMENT "segments/000001.open.tar.zst"
 #define LEDGER	"ledger/000001.log"
@@ -190,6 +192,42 @@ static void a_changed_byte_of_a_segment_is_named_with_its_bytes_and_messages(voi
 	assert_string_equal(s.first.file, SEGMENT);
 	assert_true(s.first.has_bytes && s.first.from <= 40 && s.first.to > 40);
 	assert_non_null(strstr(s.first.advice, "popkeep salvage 1"));
+}
+
+/* Bits can be flipped so that everything decodes to the same (tests/crash/test_flips.c has such).
+ */
+static void bytes_that_are_not_those_that_were_written_are_named(void **state)
+{
+	struct world *w = *state;
+	struct stat st;
+
+	assert_int_equal(stat(path_of(w, SEGMENT), &st), 0);
+	run_sql(w, "UPDATE stretch SET digest = zeroblob(32) WHERE offset = "
+		   "(SELECT max(offset) FROM stretch)");
+	assert_int_equal(verify(w, VERIFY_QUICK, NULL, 0).sums.damaged, 0);
+	struct seen s = verify_all(w);
+	assert_int_equal(s.sums.damaged, 1);
+	assert_string_equal(s.first.file, SEGMENT);
+	assert_true(s.first.has_bytes && s.first.from > 0);
+	assert_int_equal(s.first.to, st.st_size);
+	assert_false(s.first.has_message);
+	assert_non_null(strstr(s.first.text, "not the bytes that were written"));
+	assert_non_null(strstr(s.first.advice, "popkeep salvage 1"));
+	assert_int_equal(verify(w, VERIFY_FULL, NULL, 0).sums.damaged, 1);
+}
+
+static void a_catalog_without_digests_of_written_bytes_is_no_damage(void **state)
+{
+	struct world *w = *state;
+
+	run_sql(w, "DELETE FROM stretch WHERE offset > 0");
+	assert_int_equal(verify_all(w).sums.damaged, 0);
+	keep(w, 6, NULL);
+	run_sql(w, SCHEMA_BACK_TO_3);
+	store_close(w->store);
+	w->store = NULL;
+	ok(w, store_open(w->path, NULL, STORE_READ, &w->store, &w->f));
+	assert_int_equal(verify_all(w).sums.damaged, 0);
 }
 
 static void a_changed_byte_of_the_ledger_is_named_with_its_bytes(void **state)
@@ -542,6 +580,8 @@ int main(void)
 		CASE(what_is_whole_is_counted_and_nothing_is_found),
 		CASE(each_bit_of_a_frames_header_is_looked_at),
 		CASE(a_changed_byte_of_a_segment_is_named_with_its_bytes_and_messages),
+		CASE(bytes_that_are_not_those_that_were_written_are_named),
+		CASE(a_catalog_without_digests_of_written_bytes_is_no_damage),
 		CASE(a_changed_byte_of_the_ledger_is_named_with_its_bytes),
 		CASE(the_last_line_of_the_ledger_is_no_exception),
 		CASE(messages_that_the_catalog_lacks_or_has_beyond_the_ledger_are_found),
