@@ -242,7 +242,7 @@ static int check_time(struct exchange *x, struct fault *f)
 		return fault_set(f, FAULT_INTERRUPT, SCOPE_ARCHIVE, 0, "stopped");
 	if (monotonic_ms() - x->alive > most)
 		return fault_set(f, FAULT_SYSTEM, SCOPE_ARCHIVE, 0,
-			"the worker gave no sign of life for %" PRId64 " ms", most);
+			"the worker gave no sign of life for %g s", (double)most / 1000);
 	return 0;
 }
 

@@ -9,7 +9,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -215,8 +214,8 @@ static int read_line(struct worker_starter *w, char line[static LIMIT_WORKER_TEX
 			return fault_set(f, FAULT_INTERRUPT, SCOPE_ARCHIVE, 0, "stopped");
 		if (left <= 0)
 			return fault_set(f, FAULT_SYSTEM, SCOPE_ARCHIVE, 0,
-				"it did not say within %" PRId64 " ms that it is there",
-				w->start_ms);
+				"it did not say within %g s that it is there",
+				(double)w->start_ms / 1000);
 		if (poll(&p, 1, TICK_MS) <= 0)
 			continue;
 		ssize_t n = read(w->ends.status, line + len, 1);

@@ -330,8 +330,8 @@ static void a_worker_that_dies_or_hangs_leaves_the_segment_as_it_was(void **stat
 	} all[] = {
 		{dies, "killed by 11"},
 		{says_nothing, "ended without a word"},
-		{hangs, "no sign of life for 300 ms"},
-		{only_talks, "no sign of life for 300 ms"},
+		{hangs, "no sign of life for 0.3 s"},
+		{only_talks, "no sign of life for 0.3 s"},
 		{fails, "of no \\x1b[31m memory"},
 		{says_too_much, "said something that cannot be read"},
 		{counts_backwards, "said something that cannot be read"},

@@ -229,7 +229,7 @@ static void programs_that_are_no_worker_are_told(void **state)
 	assert_int_equal(start_named(j, "/bin/false"), -1);
 	assert_non_null(strstr(j->f.text, "ended with status 1"));
 	assert_int_equal(start_named(j, "/usr/bin/yes"), -1);
-	assert_non_null(strstr(j->f.text, "did not say within 300 ms"));
+	assert_non_null(strstr(j->f.text, "did not say within 0.3 s"));
 	assert_int_equal(start(j, "head -c 100000 /dev/zero >&3; sleep 1000"), -1);
 	assert_int_equal(j->starter.pid, 0);
 }
