@@ -52,7 +52,9 @@ int retrieval_refuse(
 		return -1;
 	item->reason = reason;
 	/* Escaped already; a longer one is cut. */
-	size_t len = strnlen(text, sizeof item->text - 1);
+	size_t len = strlen(text);
+	if (len > sizeof item->text - 1)
+		len = sizeof item->text - 1;
 	memcpy(item->text, text, len);
 	item->text[len] = '\0';
 	session_submit(s, item);
