@@ -104,6 +104,11 @@ static int open_folder(struct copy *c, struct fault *f)
 			return -1;
 		c->fd = open(c->target, flags);
 	}
+	if (c->fd < 0 && (errno == EACCES || errno == EPERM))
+		return fault_errno(f, FAULT_USAGE, SCOPE_SESSION, errno,
+			"%s: cannot be opened by the archive's owner (uid %u), as whom popkeep "
+			"copies",
+			c->target, (unsigned)geteuid());
 	if (c->fd < 0)
 		return fault_target(c, FAULT_USAGE, "cannot be opened", f);
 	if (refuse_nested(c, c->fd, f) < 0)
