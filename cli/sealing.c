@@ -7,6 +7,7 @@
 #include "daemon/quantity.h"
 
 #include <inttypes.h>
+#include <pwd.h>
 
 static int bad_option(struct run *run, const char *name, const char *value, const char *wanted)
 {
@@ -63,10 +64,26 @@ static int draw(void *context, uint64_t done_bytes, uint64_t all_bytes)
 	return stop_requested();
 }
 
+/* Where root has become the archive's owner, seal-command has the home that it has under the
+ * service: root's it could not even enter. */
+static void take_home(uid_t before)
+{
+	const struct passwd *user = before == 0 && geteuid() != 0 ? getpwuid(geteuid()) : NULL;
+
+	if (!user || setenv("HOME", user->pw_dir, 1) < 0)
+		return;
+	(void)setenv("USER", user->pw_name, 1);
+	(void)setenv("LOGNAME", user->pw_name, 1);
+}
+
 static int open_archive(struct run *run, struct fault *f)
 {
-	if (store_become_owner(run->folder, f) < 0 ||
-		store_open(run->folder, run->cache_dir, STORE_WRITE, &run->store, f) < 0)
+	const uid_t before = geteuid();
+
+	if (store_become_owner(run->folder, f) < 0)
+		return -1;
+	take_home(before);
+	if (store_open(run->folder, run->cache_dir, STORE_WRITE, &run->store, f) < 0)
 		return -1;
 	for (char *text; (text = store_take_notice(run->store)); free(text))
 		run_note(run, "%s", text);

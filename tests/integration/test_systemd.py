@@ -2,11 +2,15 @@
 runs, and none is started."""
 import os
 import pathlib
+import re
 import shutil
 import stat
 import subprocess
 
+import mailgen
+import popkeep
 import tap
+from fixture import a_dovecot
 from tap import case, equal
 
 BUILD = pathlib.Path(os.environ['POPKEEP_BUILD'])
@@ -176,6 +180,93 @@ def the_example_configuration_is_accepted(folder):
     drop_in = one(files, 'popkeep/credentials.conf.example').read_text()
     tap.check('\nLoadCredential=mail-anna:' in drop_in, drop_in)
     tap.check('credential = "mail-anna"' in example.read_text(), 'the names differ')
+
+
+def group(analyze, name):
+    """The system calls that systemd means by @name."""
+    calls = set()
+    for line in run(analyze, 'syscall-filter', name).splitlines()[1:]:
+        word = line.strip()
+        if word.startswith('@'):
+            calls |= group(analyze, word)
+        elif word and not word.startswith('#'):
+            calls.add(word)
+    return calls
+
+
+def let_through(analyze, unit):
+    """The system calls that a unit's SystemCallFilter leaves; its lines build on each other."""
+    calls = set()
+    for line in unit.read_text().splitlines():
+        key, _, value = line.partition('=')
+        if key != 'SystemCallFilter':
+            continue
+        named = set()
+        for word in value.removeprefix('~').split():
+            named |= group(analyze, word) if word.startswith('@') else {word}
+        calls = calls - named if value.startswith('~') else calls | named
+    return calls
+
+
+def calls_of(trace):
+    """Names in what `strace -f` wrote."""
+    return set(re.findall(r'^\d+ +([a-z_0-9]+)\(', trace.read_text(errors='replace'), re.M))
+
+
+def man_examples(files, page):
+    """The commands that a man page shows for seal-command, as sh would read them."""
+    text = one(files, page).read_text().replace('\\e\n', '\\\n')
+    return [found.replace('\\\n', '')
+            for found in re.findall(r"^seal-command = '([^']*)'", text, re.M)]
+
+
+@case
+def the_unit_lets_through_what_sealing_verifying_and_copying_call(folder):
+    analyze, strace = tool('systemd-analyze'), tool('strace')
+    keep = popkeep.Popkeep(folder)
+    with a_dovecot(folder, {'anna': mailgen.mailbox('calls', 20)}) as server:
+        keep.account('anna', server.plain)
+        keep.fetch()
+    files = install(folder)
+    for name, jobs in (('popkeepd', ['seal']), ('popkeep-verify', ['verify']),
+                       ('popkeepd', [f'copy {folder}/copy'])):
+        unit = one(files, f'system/{name}.service')
+        allowed = let_through(analyze, unit)
+        for job in jobs:
+            trace = folder / 'trace'
+            run(strace, '-f', '-qq', '-o', trace, popkeep.BINARY, '-c', keep.config, *job.split())
+            called = calls_of(trace)
+            tap.check({'read', 'openat'} <= called, called)
+            if os.geteuid() == 0:   # SQLite, for root alone
+                called.discard('fchown')
+            equal(sorted(called - allowed), [], f'what {job} calls and {unit.name} forbids')
+
+
+@case
+def the_seal_command_that_the_manual_shows_for_a_folder_can_be_given_a_file_twice(folder):
+    archive, backup = folder / 'archive', folder / 'backup'
+    segment = archive / 'segments' / '000002.tar.zst'
+    segment.parent.mkdir(parents=True)
+    backup.mkdir()
+    segment.write_bytes(b'sealed')
+    segment.chmod(0o440)
+    command, = [c for c in man_examples(install(folder), 'popkeep.conf.5') if 'cp ' in c]
+    tap.check(command.endswith(' /backup'), command)
+    user = {}
+    if os.geteuid() == 0:   # whom modes do not stop
+        user = {'user': 65534, 'group': 65534, 'extra_groups': []}
+        for path in (folder, *folder.rglob('*')):
+            if path == backup or archive in (path, *path.parents):
+                os.chown(path, 65534, 65534)
+        reachable = [p for p in folder.parents if not p.stat().st_mode & stat.S_IXOTH]
+        if reachable or not folder.stat().st_mode & stat.S_IXOTH:
+            os.chmod(folder, 0o711)
+    env = {'PATH': os.environ['PATH'], 'POPKEEP_ARCHIVE': str(archive),
+           'POPKEEP_FILE': str(segment)}
+    for _ in range(2):
+        run('/bin/sh', '-c', command.removesuffix('/backup') + str(backup), env=env, **user)
+        copy = backup / 'segments' / segment.name
+        equal(copy.read_bytes(), b'sealed', 'the copy')
 
 
 if __name__ == '__main__':
