@@ -31,9 +31,10 @@ static int refuse_threads(struct fault *f)
 	return 0;
 }
 
+/* The configuration asks for what the kernel has not: trying again changes nothing. */
 static int refuse_lack(const char *lack, struct fault *f)
 {
-	return fault_set(f, FAULT_SYSTEM, SCOPE_ARCHIVE, 0,
+	return fault_set(f, FAULT_USAGE, SCOPE_ARCHIVE, 0,
 		"sandbox = \"required\", but there is %s: use a kernel that has Landlock (Linux "
 		"5.13 or "
 		"later, \"landlock\" in its lsm= option) and seccomp, or set sandbox = \"best\"",
