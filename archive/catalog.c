@@ -460,6 +460,16 @@ void catalog_rollback(struct catalog *c)
 		(void)run_text(c, "ROLLBACK", &ignored);
 }
 
+int catalog_hold(struct catalog *c, struct fault *f)
+{
+	return run_text(c, "BEGIN", f);
+}
+
+void catalog_let_go(struct catalog *c)
+{
+	catalog_rollback(c);
+}
+
 int catalog_get_state(
 	struct catalog *c, const char *archive_id, struct ledger_at *ret, struct fault *f)
 {

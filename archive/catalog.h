@@ -41,6 +41,12 @@ int catalog_begin(struct catalog *c, struct fault *f) MUST_CHECK;
 int catalog_commit(struct catalog *c, struct fault *f) MUST_CHECK;
 void catalog_rollback(struct catalog *c);
 
+/* What is read from here to catalog_let_go() is the catalog of one moment. Without it each
+ * statement looks for another process's changes, at the cost of some ten calls of the kernel.
+ * Outside of a transaction. */
+int catalog_hold(struct catalog *c, struct fault *f) MUST_CHECK;
+void catalog_let_go(struct catalog *c);
+
 /* How far into the ledger the catalog goes, and of which archive it is. */
 int catalog_get_state(struct catalog *c, const char *archive_id, struct ledger_at *ret,
 	struct fault *f) MUST_CHECK;

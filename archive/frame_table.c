@@ -260,3 +260,50 @@ int frame_table_read(int fd, uint64_t file_size, struct frame_table *ret, struct
 	t = (struct frame_table){0};
 	return 0;
 }
+
+/* ---- Frames as they are ---------------------------------------------------------------------- */
+
+int frame_expect_begin(struct frame_expect *e, const struct frame_table *t, struct fault *f)
+{
+	uint8_t *seen = calloc(t->frames + 1, sizeof *seen);
+
+	if (!seen)
+		return fault_memory(f);
+	*e = (struct frame_expect){.table = t, .seen = seen, .left = t->frames};
+	return 0;
+}
+
+void frame_expect_deinit(struct frame_expect *e)
+{
+	free(e->seen);
+	*e = (struct frame_expect){0};
+}
+
+static int compare_offset(const void *key, const void *item)
+{
+	uint64_t offset = *(const uint64_t *)key;
+	const struct frame_sum *frame = item;
+
+	return (offset > frame->offset) - (offset < frame->offset);
+}
+
+void frame_expect_meet(struct frame_expect *e, uint64_t start, uint64_t end, uint64_t decoded)
+{
+	const struct frame_sum *s;
+
+	if (!e || !e->table)
+		return;
+	s = bsearch(&start, e->table->frame, e->table->frames, sizeof *s, compare_offset);
+	if (!s || end - start != s->size || decoded != s->decoded) {
+		e->wrong = true;
+		return;
+	}
+	uint8_t *seen = &e->seen[s - e->table->frame];
+	e->left -= *seen == 0;
+	*seen = 1;
+}
+
+bool frame_expect_fits(const struct frame_expect *e)
+{
+	return !e->wrong && e->left == 0;
+}

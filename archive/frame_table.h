@@ -31,3 +31,19 @@ int frame_table_read(
 	int fd, uint64_t file_size, struct frame_table *ret, struct fault *f) MUST_CHECK;
 /* Where the tables begin: the end of the last frame. */
 uint64_t frame_table_end(const struct frame_table *t);
+
+/* Frames against a table while something else decodes them, in any order, some of them several
+ * times. Embedded; {0} at first, which expects nothing. The table must outlive it. */
+struct frame_expect {
+	const struct frame_table *table;
+	uint8_t *seen; /* for each frame */
+	size_t left;   /* not seen yet */
+	bool wrong;
+};
+int frame_expect_begin(
+	struct frame_expect *e, const struct frame_table *t, struct fault *f) MUST_CHECK;
+void frame_expect_deinit(struct frame_expect *e);
+/* A whole frame from start to end was decoded. NULL is nothing. */
+void frame_expect_meet(struct frame_expect *e, uint64_t start, uint64_t end, uint64_t decoded);
+/* Each frame of the table was met as it says, and no other. */
+bool frame_expect_fits(const struct frame_expect *e);

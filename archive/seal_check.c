@@ -2,7 +2,6 @@
  * against it: the file is what was written; its frames are those of its table; its entries are the
  * messages of the plan, each once and whole, the parts that their recipes need, LEDGER and README;
  * nothing else is in it. */
-#include "archive/frame.h"
 #include "archive/frame_table.h"
 #include "archive/seal_private.h"
 #include "archive/segment_readme.h"
@@ -106,34 +105,6 @@ static int check_digests(struct check *c, struct fault *f)
 		return fault_set(f, FAULT_WRITE, SCOPE_ARCHIVE, 0,
 			"segments/" FILE_SEAL_TMP " reads back other than it was written");
 	return fits ? 0 : lie(f, "a frame has another digest than its table says");
-}
-
-/* What the table says of what frames decode to. Where a frame ends shows with the first bytes of
- * the next one. */
-static int check_frames(struct check *c, struct fault *f)
-{
-	struct frame_reader *r CLEANUP(frame_reader_closep) = NULL;
-	const struct frame_sum *sum = c->table.frame, *end = sum + c->table.frames;
-	struct slice bytes;
-	uint64_t decoded = 0;
-	int got;
-
-	if (frame_reader_open(c->fd, 0, frame_table_end(&c->table), &r, f) < 0)
-		return -1;
-	while ((got = frame_read(r, &bytes, f)) == FRAME_BYTES && sum < end) {
-		if (frame_reader_start(r) != sum->offset && decoded == sum->decoded) {
-			decoded = 0;
-			sum++;
-		}
-		decoded += bytes.len;
-		if (sum == end || frame_reader_start(r) != sum->offset || decoded > sum->decoded)
-			return lie(f, "its frames are not those of its table");
-	}
-	if (got < 0)
-		return f->code == FAULT_DAMAGE ? lie(f, "a frame cannot be decoded") : -1;
-	return sum + 1 == end && decoded == sum->decoded
-		       ? 0
-		       : lie(f, "its frames are not those of its table");
 }
 
 static int read_back(struct check *c, uint8_t *to, size_t len, uint64_t offset, struct fault *f)
@@ -241,15 +212,21 @@ static int check_entries(struct check *c, struct fault *f)
 
 	if (segment_walk_open(c->fd, 0, 0, end, WALK_DIGEST, &walk, f) < 0)
 		return -1;
+	if (segment_walk_expect(walk, &c->table, f) < 0)
+		return -1;
 	while ((r = segment_walk_next(walk, &e, &from, &to, f)) > 0) {
 		if (r == WALK_DAMAGE)
 			return fault_prefix(f, "the sealed segment that the worker made is wrong");
 		if (take_entry(c, &e, f) < 0 || go_on(c, f) < 0)
 			return -1;
 	}
-	if (r == 0 && (segment_walk_tail(walk, &to) != TAIL_BLOCKS || to != end))
+	if (r < 0)
+		return -1;
+	if (!segment_walk_fits(walk))
+		return lie(f, "its frames are not those of its table");
+	if (segment_walk_tail(walk, &to) != TAIL_BLOCKS || to != end)
 		return lie(f, "it does not end as a tar file does");
-	return r;
+	return 0;
 }
 
 static int check_complete(struct check *c, struct fault *f)
@@ -280,8 +257,7 @@ int seal_check(struct store *s, struct seal_plan *p, const struct seal_job *job,
 			f, FAULT_SYSTEM, SCOPE_ARCHIVE, errno, "segments/" FILE_SEAL_TMP);
 	/* From the disk, as far as the kernel can be asked. */
 	(void)posix_fadvise(c.fd, 0, 0, POSIX_FADV_DONTNEED);
-	if (check_table(&c, f) < 0 || check_digests(&c, f) < 0 || check_frames(&c, f) < 0 ||
-		check_entries(&c, f) < 0)
+	if (check_table(&c, f) < 0 || check_digests(&c, f) < 0 || check_entries(&c, f) < 0)
 		return -1;
 	return check_complete(&c, f);
 }

@@ -77,6 +77,8 @@ static inline bool entry_has_digest(enum entry_kind kind)
  * found and no more; what they hold is believed. */
 enum walk_mode { WALK_DIGEST = 1, WALK_NAMES };
 
+struct frame_table;
+
 /* All entries in order. A frame that cannot be decoded ends what depends on it; the walk goes on at
  * the next frame that can. */
 struct segment_entry {
@@ -99,6 +101,11 @@ int segment_walk_open(int fd, uint64_t number, uint64_t from, uint64_t end, enum
 int segment_walk_next(struct segment_walk *w, struct segment_entry *ret, uint64_t *ret_from,
 	uint64_t *ret_to, struct fault *f) MUST_CHECK;
 /* How far it has come in the file. */
+/* Right after it was opened, on a file from its beginning: the frames are compared with a table,
+ * which must outlive the walk, and when that has ended: were they just those? FAULT_MEMORY. */
+int segment_walk_expect(
+	struct segment_walk *w, const struct frame_table *t, struct fault *f) MUST_CHECK;
+bool segment_walk_fits(const struct segment_walk *w);
 uint64_t segment_walk_offset(const struct segment_walk *w);
 /* After the end: TAIL_BLOCKS when tar's end blocks were the last of what was decoded (a sealed
  * segment that lacks them is cut short), and where the last frame ended, behind which there is

@@ -52,6 +52,21 @@ static int next_cached(
 	return 0;
 }
 
+/* The bytes at hand may be those of a further frame. The one before was whole then, and ended where
+ * this one begins. */
+static void begin_next(struct segment_entry_reader *e)
+{
+	uint64_t start = frame_reader_start(e->more);
+
+	if (start != e->more_start) {
+		if (e->more_start != UINT64_MAX)
+			frame_expect_meet(e->expect, e->more_start, start, e->more_decoded);
+		e->at = e->more_decoded = 0;
+		e->more_start = start;
+	}
+	e->more_decoded += e->rest.len;
+}
+
 /* Of those behind it. */
 static int next_frames(
 	struct segment_entry_reader *e, uint64_t most, struct slice *ret, struct fault *f)
@@ -75,9 +90,7 @@ static int next_frames(
 				f, FAULT_DAMAGE, SCOPE_MESSAGE, 0, "the file ends within an entry");
 			return ENTRY_DAMAGED;
 		}
-		if (frame_reader_start(e->more) != e->more_start)
-			e->at = 0;
-		e->more_start = frame_reader_start(e->more);
+		begin_next(e);
 	}
 	*ret = slice_of(e->rest.data, e->rest.len < most ? e->rest.len : (size_t)most);
 	e->rest = slice_of(e->rest.data + ret->len, e->rest.len - ret->len);

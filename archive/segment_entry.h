@@ -3,6 +3,7 @@
 #pragma once
 
 #include "archive/frame_cache.h"
+#include "archive/frame_table.h"
 #include "archive/tar_header.h"
 
 struct segment_entry_reader {
@@ -12,9 +13,11 @@ struct segment_entry_reader {
 	uint64_t at;		    /* how far in the frame, or in the one that `more` is in */
 	int fd;
 	uint64_t file_end;
-	struct frame_reader *more; /* frames behind the first */
-	uint64_t more_start;	   /* of the one that it is in */
-	struct slice rest;	   /* of them, decoded and not given */
+	struct frame_reader *more;   /* frames behind the first */
+	uint64_t more_start;	     /* of the one that it is in */
+	struct slice rest;	     /* of them, decoded and not given */
+	uint64_t more_decoded;	     /* of the one that it is in */
+	struct frame_expect *expect; /* NULL, or the caller's: learns of the whole ones of them */
 };
 
 /* Opens the entry whose header is at `offset` of the frame, which it takes over (also where it

@@ -1,3 +1,4 @@
+#include "archive/frame_table.h"
 #include "archive/limits.h"
 #include "archive/recipe.h"
 #include "archive/segment.h"
@@ -19,6 +20,7 @@ struct segment_walk {
 	uint64_t frames_end;
 	enum walk_tail tail;
 	bool ended;
+	struct frame_expect expect;
 };
 
 int segment_walk_open(int fd, uint64_t number, uint64_t from, uint64_t end, enum walk_mode mode,
@@ -49,6 +51,7 @@ struct segment_walk *segment_walk_close(struct segment_walk *w)
 		return NULL;
 	frame_cache_deinit(&w->cache);
 	hasher_free(w->hasher);
+	frame_expect_deinit(&w->expect);
 	free(w);
 	return NULL;
 }
@@ -56,6 +59,16 @@ struct segment_walk *segment_walk_close(struct segment_walk *w)
 void segment_walk_closep(struct segment_walk **w)
 {
 	*w = segment_walk_close(*w);
+}
+
+int segment_walk_expect(struct segment_walk *w, const struct frame_table *t, struct fault *f)
+{
+	return frame_expect_begin(&w->expect, t, f);
+}
+
+bool segment_walk_fits(const struct segment_walk *w)
+{
+	return frame_expect_fits(&w->expect);
 }
 
 uint64_t segment_walk_offset(const struct segment_walk *w)
@@ -96,6 +109,8 @@ static int enter(struct segment_walk *w, struct fault *f)
 		return -1;
 	if (w->frame->end > w->frames_end)
 		w->frames_end = w->frame->end;
+	if (w->frame->end > 0)
+		frame_expect_meet(&w->expect, w->frame->start, w->frame->end, w->frame->bytes.len);
 	return 0;
 }
 
@@ -308,6 +323,7 @@ int segment_walk_next(struct segment_walk *w, struct segment_entry *ret, uint64_
 		return end_blocks(w, ret_from, ret_to, f);
 	if (r > 0)
 		return pass_damage(w, w->frame->start, ret_from, ret_to, f);
+	reader.expect = &w->expect;
 	r = walk_entry(w, &reader, ret, ret_from, ret_to, f);
 	segment_entry_close(&reader);
 	return r;

@@ -166,7 +166,7 @@ static int check_line(struct verify *v, struct slice line, uint64_t number, stru
 	return 0;
 }
 
-static int check_lines(struct verify *v, struct fault *f)
+static int check_some_lines(struct verify *v, struct fault *f)
 {
 	struct slice line;
 	uint64_t number;
@@ -180,6 +180,15 @@ static int check_lines(struct verify *v, struct fault *f)
 			return -1;
 	}
 	return 0;
+}
+
+static int check_lines(struct verify *v, struct fault *f)
+{
+	if (catalog_hold(v->s->catalog, f) < 0)
+		return -1;
+	int r = check_some_lines(v, f);
+	catalog_let_go(v->s->catalog);
+	return r;
 }
 
 /* ---- Groups ---------------------------------------------------------------------------------- */
