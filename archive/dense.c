@@ -76,6 +76,17 @@ static int window_log(uint64_t frame_bytes)
 	return log;
 }
 
+/* What level 9 is here. zstd means it for a stream without end: its hash table of 2^22 entries fits
+ * no cache, and a frame of 4 MiB never fills it. Mixed mail, list mail, attachments to several,
+ * against zstd 1.5.4's level 9, each frame 4 MiB:
+ *
+ *   hash 2^20, search 2^4     26, 30, 30 % faster      0.07, 0.12, 0.02 % larger    (level 8)
+ *   hash 2^20, search 2^5     10, 19,  9 % faster      0.10, 0.20, 0.09 % smaller
+ *   hash 2^19, search 2^4     32, 39, 54 % faster      0.31, 0.44, 0.17 % larger
+ *   level 7                   40, 43, 60 % faster      0.38, 0.71, 0.22 % larger
+ */
+enum { TUNED_LEVEL = 9, TUNED_HASH_LOG = 20, TUNED_SEARCH_LOG = 4 };
+
 int dense_open(int fd, const struct dense_options *options, struct dense **ret, struct fault *f)
 {
 	struct dense *d CLEANUP(dense_closep) = calloc(1, sizeof *d);
@@ -85,6 +96,10 @@ int dense_open(int fd, const struct dense_options *options, struct dense **ret, 
 		.window_log = window_log(options->frame_bytes),
 		.most_bytes = options->frame_bytes,
 	};
+	if (options->level == TUNED_LEVEL) {
+		frames.hash_log = TUNED_HASH_LOG;
+		frames.search_log = TUNED_SEARCH_LOG;
+	}
 
 	assert(options->frame_bytes <= LIMIT_SEALED_FRAME);
 	if (!d)

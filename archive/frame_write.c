@@ -21,13 +21,24 @@ struct frame_writer {
 static int set_parameters(
 	struct frame_writer *w, const struct frame_write_options *options, struct fault *f)
 {
+	/* zstd takes 0 for what the level says. */
+	const struct {
+		ZSTD_cParameter name;
+		int value;
+	} all[] = {
+		{ZSTD_c_compressionLevel, options->level},
+		{ZSTD_c_checksumFlag, 1},
+		{ZSTD_c_windowLog, options->window_log},
+		{ZSTD_c_hashLog, options->hash_log},
+		{ZSTD_c_searchLog, options->search_log},
+	};
+
 	assert(options->window_log <= LIMIT_FRAME_WINDOW_LOG);
-	if (ZSTD_isError(
-		    ZSTD_CCtx_setParameter(w->zstd, ZSTD_c_compressionLevel, options->level)) ||
-		ZSTD_isError(ZSTD_CCtx_setParameter(w->zstd, ZSTD_c_checksumFlag, 1)) ||
-		ZSTD_isError(
-			ZSTD_CCtx_setParameter(w->zstd, ZSTD_c_windowLog, options->window_log)))
-		return fault_set(f, FAULT_SYSTEM, SCOPE_ARCHIVE, 0, "zstd refuses its parameters");
+	for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+		if (ZSTD_isError(ZSTD_CCtx_setParameter(w->zstd, all[i].name, all[i].value)))
+			return fault_set(
+				f, FAULT_SYSTEM, SCOPE_ARCHIVE, 0, "zstd refuses its parameters");
+	}
 	return 0;
 }
 

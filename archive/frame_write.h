@@ -8,6 +8,8 @@
 struct frame_write_options {
 	int level;	     /* of zstd */
 	int window_log;	     /* 0: as the level has it; LIMIT_FRAME_WINDOW_LOG at most */
+	int hash_log;	     /* likewise */
+	int search_log;	     /* likewise */
 	uint64_t most_bytes; /* decoded: with so many a frame ends by itself */
 	uint64_t offset;     /* in the file, where the first frame begins */
 };
