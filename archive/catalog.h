@@ -151,6 +151,10 @@ int catalog_move_message(struct catalog *c, uint64_t id, uint64_t from, const st
 int catalog_begin_places(struct catalog *c, struct fault *f) MUST_CHECK;
 /* The first place of a digest in a segment counts. frames_end: of the frame in which the entry
  * ends. */
+/* Where one message lies now, known by its number: for many, in the order of their numbers or
+ * nearly, this is several times as fast as by a digest, whose index is in no order. */
+int catalog_move(
+	struct catalog *c, uint64_t id, const struct location *to, struct fault *f) MUST_CHECK;
 int catalog_put_place(struct catalog *c, const struct digest *d, const struct location *at,
 	uint64_t frames_end, struct fault *f) MUST_CHECK;
 /* In the segment of the lowest number. */
@@ -321,6 +325,8 @@ int catalog_get_place(struct catalog *c, const struct digest *d, struct location
 			 "frame_offset = place.frame_offset, entry_offset = place.entry_offset "   \
 			 "FROM temp.place WHERE place.segment = ?1 AND "                           \
 			 "message.digest = place.digest AND message.segment IS NOT ?1")            \
+	X(MOVE, "UPDATE message SET segment = ?2, frame_offset = ?3, entry_offset = ?4 "           \
+		"WHERE id = ?1")                                                                   \
 	X(TOTALS, "SELECT (SELECT count(*) FROM message), (SELECT total(size) FROM message), "     \
 		  "(SELECT count(*) FROM segment WHERE state != 4), "                              \
 		  "(SELECT total(length) FROM segment WHERE state != 4)")

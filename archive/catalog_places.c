@@ -207,6 +207,19 @@ int catalog_put_place(struct catalog *c, const struct digest *d, const struct lo
 	return catalog_run(c, s, f);
 }
 
+int catalog_move(struct catalog *c, uint64_t id, const struct location *to, struct fault *f)
+{
+	sqlite3_stmt *s = catalog_statement(c, SQL_MOVE, f);
+
+	if (!s)
+		return -1;
+	bind_number(s, 1, id);
+	bind_number(s, 2, to->segment);
+	bind_number(s, 3, to->frame_offset);
+	bind_number(s, 4, to->entry_offset);
+	return catalog_run(c, s, f);
+}
+
 int catalog_get_place(struct catalog *c, const struct digest *d, struct location *ret,
 	uint64_t *ret_frames_end, struct fault *f)
 {

@@ -115,6 +115,8 @@ static int check_messages(
 		       memcmp(digest.data, p->mail[i].digest.byte, DIGEST_LEN) == 0 &&
 		       column_number(q, 7) == p->mail[i].frame_offset &&
 		       column_number(q, 8) == p->mail[i].entry_offset;
+		if (same)
+			p->place[i].id = column_number(q, 0);
 		i++;
 	}
 	(void)sqlite3_reset(q);
@@ -166,7 +168,9 @@ static int rename_file(struct store *s, uint64_t number, struct fault *f)
 	return 0;
 }
 
-static int put_places(struct store *s, const struct placement *x, struct fault *f)
+/* The rows themselves, since their numbers are at hand: what the `seal` line is applied with finds
+ * no place that is still to be taken. */
+static int move_messages(struct store *s, const struct placement *x, struct fault *f)
 {
 	if (catalog_begin_places(s->catalog, f) < 0)
 		return -1;
@@ -174,8 +178,7 @@ static int put_places(struct store *s, const struct placement *x, struct fault *
 		const struct seal_place *place = &x->p->place[i];
 		struct location at = {x->number, place->frame_offset, place->entry_offset};
 
-		if (catalog_put_place(
-			    s->catalog, &x->p->mail[i].digest, &at, place->frames_end, f) < 0)
+		if (catalog_move(s->catalog, place->id, &at, f) < 0)
 			return -1;
 	}
 	return 0;
@@ -194,11 +197,15 @@ static int name_sources(const struct seal_plan *p, struct buffer *to, struct fau
 static int enter(struct store *s, struct seal_turn *turn, struct ledger_group *g,
 	const struct event *e, struct fault *f)
 {
-	uint64_t moved;
+	struct segment_row made;
+	uint64_t rest;
 
-	if (seal_group_add(s, g, e, &moved, f) < 0)
+	if (seal_group_add(s, g, e, &rest, f) < 0)
 		return -1;
-	if (moved != e->messages)
+	int r = catalog_get_segment(s->catalog, e->segment, &made, f);
+	if (r < 0)
+		return -1;
+	if (r == CATALOG_NONE || made.messages != e->messages)
 		return fault_set(f, FAULT_BUSY, SCOPE_ARCHIVE, 0,
 			"messages were moved while they were sealed; seal again");
 	if (rename_file(s, e->segment, f) < 0)
@@ -241,7 +248,7 @@ static int place_in_turn(struct store *s, struct seal_turn *turn, void *context,
 	if (check_sources(s, x->p, f) < 0 || store_new_segment(s, &x->number, f) < 0)
 		return -1;
 	e.segment = x->number;
-	if (put_places(s, x, f) < 0 || name_sources(x->p, &replaces, f) < 0)
+	if (move_messages(s, x, f) < 0 || name_sources(x->p, &replaces, f) < 0)
 		return -1;
 	e.replaces = buffer_slice(&replaces);
 	return enter(s, turn, &g, &e, f);

@@ -17,6 +17,7 @@ struct seal_source {
 /* Where a message of the plan was found in the new file. */
 struct seal_place {
 	uint64_t frame_offset, entry_offset, frames_end;
+	uint64_t id; /* of its row; in the turn that moves it */
 	bool found;
 };
 
