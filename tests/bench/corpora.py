@@ -1,7 +1,10 @@
 """The mail that archives are compared on, as folders of files, one message each.
 
-    list, mixed   where the project lies beside ../shared: the sample of real mail there, mailing
-                  lists and all the rest. Unpacked below the bench's own folder, never copied here
+    list, mixed   where the project lies beside ../shared: the sample of real mail there. list is
+                  bulk/lore-*, four mailing lists; mixed is all the rest with its attachments,
+                  people's mail (bulk/enron-skilling, bulk/spamassassin) and the mail that other
+                  projects test with (nasty/). Unpacked below the bench's own folder, never copied
+                  here
     corp          made up: mailboxes of one house, whose people send each other documents, several
                   recipients each, answer with and without them, and forward them
 
