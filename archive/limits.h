@@ -133,6 +133,7 @@
 #define LIMIT_BOUNDARIES	 32	    /* remembered while a message is split */
 #define LIMIT_BOUNDARY		 256	    /* characters of one; RFC 2046 section 5.1.1 says 70 */
 #define LIMIT_WORKER_MS		 300000	    /* without a sign of life from popkeep-worker */
+#define LIMIT_WORKER_RATE	 (64 * KIB) /* of mail a second: one that is slower is given up */
 #define LIMIT_WORKER_TEXT	 512	    /* why it failed */
 #define LIMIT_SEALED_EACH	 (4 * KIB)  /* of a sealed file beyond its mail: for each message */
 #define LIMIT_SEALED_REST	 (16 * MIB) /* likewise, for all else that is in it */

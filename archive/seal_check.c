@@ -19,6 +19,7 @@ struct check {
 	struct seal_plan *p;
 	const struct seal_job *job;
 	const struct sealed_file *file;
+	int64_t deadline;
 	int fd;
 	struct hasher *whole, *frame;
 	struct frame_table table;
@@ -55,7 +56,7 @@ static int go_on(const struct check *c, struct fault *f)
 	if (c->job->progress &&
 		c->job->progress(c->job->progress_context, c->p->bytes, c->p->bytes) != 0)
 		return fault_set(f, FAULT_INTERRUPT, SCOPE_ARCHIVE, 0, "stopped");
-	return 0;
+	return monotonic_ms() > c->deadline ? lie(f, "it takes too long to read") : 0;
 }
 
 /* ---- The file and its frames ----------------------------------------------------------------- */
@@ -250,6 +251,7 @@ int seal_check(struct store *s, struct seal_plan *p, const struct seal_job *job,
 		return -1;
 	hasher_add(c.whole, text.data, text.len);
 	hasher_end(c.whole, &c.readme);
+	c.deadline = seal_deadline(p, job);
 	memset(p->place, 0, p->mails * sizeof *p->place);
 	c.fd = openat(s->segments_fd, FILE_SEAL_TMP, O_RDONLY | O_CLOEXEC);
 	if (c.fd < 0)

@@ -35,6 +35,7 @@ struct exchange {
 	struct hasher *hasher;
 	uint64_t written, most; /* bytes of the file, and how many it may have */
 	int64_t alive;		/* when the worker last gave a sign of life */
+	int64_t deadline;	/* when it has to be done, alive or not */
 	bool out_ended, status_ended;
 
 	/* The request: what is formatted and not written yet. */
@@ -140,9 +141,10 @@ static int take_progress(struct exchange *x, struct slice said, struct fault *f)
 	if (decimal_take(&said, &done) != 0 || decimal_skip_spaces(&said) != 1 ||
 		!decimal_parse(said, &all) || done > all)
 		return lie(f, "said something that cannot be read");
-	/* One that only talks is not alive. */
-	if (done > x->done)
-		x->alive = monotonic_ms();
+	/* One that only talks is not alive, nor one that goes back and forth. */
+	if (done <= x->done)
+		return 0;
+	x->alive = monotonic_ms();
 	x->done = done;
 	x->all = all;
 	return 0;
@@ -234,21 +236,35 @@ static int wait_for_any(struct exchange *x, struct fault *f)
 	return 0;
 }
 
+static int64_t patience(const struct seal_job *job)
+{
+	return job->silence_ms ? job->silence_ms : LIMIT_WORKER_MS;
+}
+
+int64_t seal_deadline(const struct seal_plan *p, const struct seal_job *job)
+{
+	return monotonic_ms() + 4 * patience(job) + (int64_t)(p->bytes / LIMIT_WORKER_RATE) * 1000;
+}
+
 static int check_time(struct exchange *x, struct fault *f)
 {
-	int64_t most = x->job->silence_ms ? x->job->silence_ms : LIMIT_WORKER_MS;
+	int64_t most = patience(x->job);
 
 	if (x->job->progress && x->job->progress(x->job->progress_context, x->done, x->all) != 0)
 		return fault_set(f, FAULT_INTERRUPT, SCOPE_ARCHIVE, 0, "stopped");
 	if (monotonic_ms() - x->alive > most)
 		return fault_set(f, FAULT_SYSTEM, SCOPE_ARCHIVE, 0,
 			"the worker gave no sign of life for %g s", (double)most / 1000);
+	if (monotonic_ms() > x->deadline)
+		return fault_set(f, FAULT_SYSTEM, SCOPE_ARCHIVE, 0,
+			"the worker was not done in the time that so much mail may take");
 	return 0;
 }
 
 static int talk(struct exchange *x, struct fault *f)
 {
 	x->alive = monotonic_ms();
+	x->deadline = seal_deadline(x->p, x->job);
 	while (!x->out_ended || !x->status_ended) {
 		if (wait_for_any(x, f) < 0 || check_time(x, f) < 0 || write_request(x, f) < 0)
 			return -1;

@@ -78,6 +78,10 @@ struct sealed_file {
  * gone. FAULT_SYSTEM: the worker died, hung or lied; FAULT_WRITE: no room. */
 int seal_exchange(struct store *s, struct seal_plan *p, const struct seal_job *job,
 	struct sealed_file *ret, struct fault *f) MUST_CHECK;
+/* When a worker that begins now has to be done with the plan, and likewise who reads what it made:
+ * one that was taken over could stay alive, or make what takes for ever to read, and nobody else
+ * would have a turn. Monotonic. */
+int64_t seal_deadline(const struct seal_plan *p, const struct seal_job *job);
 /* Reads segments/seal.tmp back from the disk: it is what the plan asks for and nothing else. Fills
  * p->place. FAULT_SYSTEM: it is not. */
 int seal_check(struct store *s, struct seal_plan *p, const struct seal_job *job,

@@ -7,7 +7,11 @@
  * knows which MIME boundaries were named and where a body began. Each line is looked at once by
  * either, and each run is decoded once, so the time is linear in the message's length. */
 
-enum { CHARS_BLOCK = 64 * 1024, BYTES_BLOCK = CHARS_BLOCK / 4 * 3 };
+enum {
+	CHARS_BLOCK = 64 * 1024,
+	BYTES_BLOCK = CHARS_BLOCK / 4 * 3,
+	NAMED_MOST = 4, /* boundaries in one line: values may overlap, and lines be long */
+};
 
 struct line {
 	const uint8_t *data; /* len bytes without its end */
@@ -313,13 +317,16 @@ static void look_for_boundary(struct splitter *s, const struct line *l)
 	static const char name[] = "boundary";
 	enum { NAME_LEN = sizeof name - 1 };
 	const uint8_t *at = l->data, *end = l->data + l->len;
+	size_t named = 0;
 
 	if (l->len <= NAME_LEN || !memchr("Cc \t", *at, 4))
 		return;
-	while ((at = memchr(at, '=', (size_t)(end - at))) != NULL) {
+	while (named < NAMED_MOST && (at = memchr(at, '=', (size_t)(end - at))) != NULL) {
 		if ((size_t)(at - l->data) >= NAME_LEN &&
-			strncasecmp((const char *)at - NAME_LEN, name, NAME_LEN) == 0)
+			strncasecmp((const char *)at - NAME_LEN, name, NAME_LEN) == 0) {
 			note_boundary(s, slice_of(at + 1, (size_t)(end - at) - 1));
+			named++;
+		}
 		at++;
 	}
 }

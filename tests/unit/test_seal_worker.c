@@ -65,6 +65,22 @@ static int only_talks(struct forked *w, const struct seal_fds *fds)
 	return 1;
 }
 
+static int goes_back_and_forth(struct forked *w, const struct seal_fds *fds)
+{
+	(void)w;
+	while (say(fds, "progress 5 10\nprogress 0 10\n") == 0)
+		(void)usleep(10000);
+	return 1;
+}
+
+static int trickles(struct forked *w, const struct seal_fds *fds)
+{
+	(void)w;
+	while (put(fds->out, "x", 1) == 0)
+		(void)usleep(10000);
+	return 1;
+}
+
 static int fails(struct forked *w, const struct seal_fds *fds)
 {
 	(void)w;
@@ -294,7 +310,8 @@ static void stays(struct world *w, struct forked *worker, const char *why)
 	struct seal_job job = forked_job(worker);
 	struct seal_result r;
 
-	if (worker->instead == hangs || worker->instead == only_talks)
+	if (worker->instead == hangs || worker->instead == only_talks ||
+		worker->instead == goes_back_and_forth || worker->instead == trickles)
 		job.silence_ms = 300;
 	assert_true(store_seal(w->store, &all_due, &job, &r, &w->f) < 0);
 	if (!strstr(w->f.text, why))
@@ -332,6 +349,8 @@ static void a_worker_that_dies_or_hangs_leaves_the_segment_as_it_was(void **stat
 		{says_nothing, "ended without a word"},
 		{hangs, "no sign of life for 0.3 s"},
 		{only_talks, "no sign of life for 0.3 s"},
+		{goes_back_and_forth, "no sign of life for 0.3 s"},
+		{trickles, "was not done in the time"},
 		{fails, "of no \\x1b[31m memory"},
 		{says_too_much, "said something that cannot be read"},
 		{counts_backwards, "said something that cannot be read"},
