@@ -280,6 +280,17 @@ static int remove_file(struct store *s, uint64_t number, struct fault *f)
 	return 0;
 }
 
+/* It stays anyway, and is not to be read again by each job. */
+static bool is_immutable(struct store *s, uint64_t number)
+{
+	struct fault ignored;
+	struct statx st;
+	int fd CLEANUP(fd_closep) = segment_open_file(s->segments_fd, number, &ignored);
+
+	return fd >= 0 && statx(fd, "", AT_EMPTY_PATH, STATX_TYPE, &st) == 0 &&
+	       (st.stx_attributes & STATX_ATTR_IMMUTABLE);
+}
+
 /* No row of a message speaks of it any more. */
 static int is_used(struct store *s, uint64_t number, bool *ret, struct fault *f)
 {
@@ -319,6 +330,7 @@ static int has_heirs(struct store *s, const struct segment_row *row, bool *ret, 
 }
 
 struct removal {
+	const struct seal_plan *p; /* NULL: of all jobs */
 	uint64_t *number;
 	size_t n, size;
 };
@@ -338,19 +350,41 @@ static int note(struct removal *all, uint64_t number, struct fault *f)
 	return 0;
 }
 
+static bool is_source(const struct seal_plan *p, uint64_t number)
+{
+	for (size_t i = 0; i < p->sources; i++) {
+		if (p->source[i].row.number == number)
+			return true;
+	}
+	return false;
+}
+
+/* After a while only what is read says whether the heirs are whole: seal_keep_needed(). */
+static int is_removable(struct store *s, const struct seal_plan *p, const struct segment_row *row,
+	bool *ret, struct fault *f)
+{
+	bool used;
+
+	*ret = false;
+	if (row->state != SEGMENT_REPLACED || (p && !is_source(p, row->number)))
+		return 0;
+	if (is_used(s, row->number, &used, f) < 0 || (p && has_heirs(s, row, ret, f) < 0))
+		return -1;
+	*ret = !used && (!p || *ret);
+	return 0;
+}
+
 static int find_removable(struct store *s, struct seal_turn *turn, void *context, struct fault *f)
 {
+	struct removal *all = context;
 	struct segment_row row = {0};
-	bool used = false, heirs = false;
+	bool removable = false;
 	int r;
 
 	(void)turn;
 	while ((r = catalog_next_segment(s->catalog, row.number, &row, f)) == 0) {
-		if (row.state != SEGMENT_REPLACED)
-			continue;
-		if (is_used(s, row.number, &used, f) < 0 || has_heirs(s, &row, &heirs, f) < 0)
-			return -1;
-		if (!used && heirs && note(context, row.number, f) < 0)
+		if (is_removable(s, all->p, &row, &removable, f) < 0 ||
+			(removable && note(all, row.number, f) < 0))
 			return -1;
 	}
 	return r < 0 ? -1 : 0;
@@ -368,14 +402,26 @@ static int delete_rows(struct store *s, struct seal_turn *turn, void *context, s
 	return 0;
 }
 
-int seal_remove_replaced(struct store *s, struct fault *f)
+/* FILE_STAYS. */
+static int remove_unless_needed(
+	struct store *s, const struct removal *all, size_t i, struct fault *f)
 {
-	struct removal all = {0};
+	int r = all->p || is_immutable(s, all->number[i]) ? 0
+							  : seal_keep_needed(s, all->number[i], f);
+
+	if (r != 0)
+		return r < 0 ? -1 : FILE_STAYS;
+	return remove_file(s, all->number[i], f);
+}
+
+int seal_remove_replaced(struct store *s, const struct seal_plan *p, struct fault *f)
+{
+	struct removal all = {.p = p};
 	int r = seal_in_turn(s, find_removable, &all, f);
 	size_t removed = 0;
 
 	for (size_t i = 0; r >= 0 && i < all.n; i++) {
-		r = remove_file(s, all.number[i], f);
+		r = remove_unless_needed(s, &all, i, f);
 		if (r == 0)
 			all.number[removed++] = all.number[i];
 	}
@@ -399,7 +445,7 @@ int seal_place(struct store *s, struct seal_plan *p, const struct sealed_file *f
 	*ret_number = x.number;
 	/* What is left of it is of no consequence to what was sealed: the next job does it. */
 	struct fault later;
-	if (seal_remove_replaced(s, &later) < 0)
+	if (seal_remove_replaced(s, p, &later) < 0)
 		store_notice(s, "what segment %06" PRIu64 " replaces is still there: %s", x.number,
 			later.text);
 	return 0;

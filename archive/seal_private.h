@@ -116,8 +116,13 @@ int seal_group_write(struct store *s, struct seal_turn *turn, struct ledger_grou
 int seal_place(struct store *s, struct seal_plan *p, const struct sealed_file *file,
 	uint64_t *ret_number, struct fault *f) MUST_CHECK;
 
-/* Files of rows that are REPLACED, then the rows. Under TURN_MAINTENANCE. */
-int seal_remove_replaced(struct store *s, struct fault *f) MUST_CHECK;
+/* Files of rows that are REPLACED, then the rows. Under TURN_MAINTENANCE. p: only those that it
+ * replaced, a moment after its file was read back; NULL: all of them, once each was looked at. */
+int seal_remove_replaced(struct store *s, const struct seal_plan *p, struct fault *f) MUST_CHECK;
+/* What a replaced file has and nobody else has whole (the new one was damaged since) counts there
+ * again. SEAL_NEEDED: there was such, and its row is none of a replaced one any more. */
+enum { SEAL_NEEDED = 1 };
+int seal_keep_needed(struct store *s, uint64_t number, struct fault *f) MUST_CHECK;
 /* All of store_tidy(), under TURN_MAINTENANCE. */
 int seal_tidy(struct store *s, struct fault *f) MUST_CHECK;
 

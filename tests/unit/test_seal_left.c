@@ -2,6 +2,7 @@
 #include "archive/check.h"
 #include "archive/handle.h"
 #include "archive/limits.h"
+#include "archive/salvage.h"
 #include "tests/crash/forked.h"
 #include "tests/unit/archived.h"
 
@@ -218,6 +219,35 @@ static void where_a_sealed_file_is_lost_the_replaced_one_serves(void **state)
 	all_is_well(w, 10);
 }
 
+/* Killed before the replaced file was removed; then the new one is damaged. */
+static void what_a_damaged_heir_lost_is_read_from_the_replaced_file_again(void **state)
+{
+	struct world *w = *state;
+	struct forked worker = {0};
+	struct seal_job job = forked_job(&worker);
+	struct salvage_sums sums;
+
+	keep(w, 0, 5);
+	save_catalog(w);
+	copy_file(w, OPEN_1, "aside-1");
+	seal_all(w);
+	keep(w, 5, 5);
+	copy_file(w, "aside-1", OPEN_1);
+	bring_back_catalog(w);
+	reopen(w);
+	assert_int_equal(number_of(w, "SELECT state FROM segment WHERE number = 1"), 4);
+	flip(w, SEALED_2, 100);
+	ok(w, store_tidy(w->store, &w->f));
+	assert_true(exists(w, OPEN_1));
+	assert_int_equal(count(w), 10);
+	every_message_reads(w);
+	seal_all(w);
+	assert_false(exists(w, OPEN_1));
+	ok(w, store_salvage(w->store, 2, 0, &job, NULL, NULL, &sums, &w->f));
+	assert_int_equal(sums.lost, 0);
+	all_is_well(w, 10);
+}
+
 static void without_either_file_replay_gives_up_and_rebuild_names_it(void **state)
 {
 	struct world *w = *state;
@@ -271,6 +301,7 @@ int main(void)
 		WORLD_DROP_TEST(
 			a_sealed_file_that_no_line_names_stays_when_something_is_only_there),
 		WORLD_DROP_TEST(where_a_sealed_file_is_lost_the_replaced_one_serves),
+		WORLD_DROP_TEST(what_a_damaged_heir_lost_is_read_from_the_replaced_file_again),
 		WORLD_DROP_TEST(without_either_file_replay_gives_up_and_rebuild_names_it),
 		WORLD_DROP_TEST(a_job_that_fails_to_write_the_ledger_is_taken_up_again),
 	};
