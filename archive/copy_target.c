@@ -241,6 +241,31 @@ static void drop_partial(struct copy *c)
 	(void)unlinkat(c->ledger_fd, FILE_COPY_TMP, 0);
 }
 
+/* Files of which the archive's name and the copy's are two names (cp -l) are no copy, and must not
+ * be written to: the copy's goes, and a file is made. */
+static int drop_links(struct copy *c, const char *folder, int ours, int theirs, struct fault *f)
+{
+	struct stat a, b;
+
+	if (fstat(ours, &a) < 0 || fstat(theirs, &b) < 0)
+		return fault_target(c, FAULT_SYSTEM, "cannot be looked at", f);
+	if (is_same(&a, &b))
+		return fault_set(f, FAULT_USAGE, SCOPE_SESSION, 0,
+			"%s/%s is the archive's own; give another folder", c->target, folder);
+	DIR *dir CLEANUP(dir_closep) = folder_read(theirs);
+	if (!dir)
+		return fault_target(c, FAULT_SYSTEM, "cannot be listed", f);
+	for (struct dirent *e; (e = readdir(dir));) {
+		if (fstatat(ours, e->d_name, &a, AT_SYMLINK_NOFOLLOW) < 0 ||
+			fstatat(theirs, e->d_name, &b, AT_SYMLINK_NOFOLLOW) < 0 ||
+			!is_same(&a, &b) || !S_ISREG(b.st_mode))
+			continue;
+		if (unlinkat(theirs, e->d_name, 0) < 0)
+			return copy_fault_write(c, folder, e->d_name, f);
+	}
+	return 0;
+}
+
 int copy_open_target(struct copy *c, struct fault *f)
 {
 	struct buffer text CLEANUP(buffer_deinit) = buffer_make(LIMIT_POPKEEP_FILE);
@@ -253,6 +278,9 @@ int copy_open_target(struct copy *c, struct fault *f)
 	(void)fchmod(c->fd, 0700); /* not every file system has modes */
 	if (take_turn(c, f) < 0 || open_part(c, FOLDER_LEDGER, &c->ledger_fd, f) < 0 ||
 		open_part(c, FOLDER_SEGMENTS, &c->segments_fd, f) < 0)
+		return -1;
+	if (drop_links(c, FOLDER_LEDGER, c->s->ledger_fd, c->ledger_fd, f) < 0 ||
+		drop_links(c, FOLDER_SEGMENTS, c->s->segments_fd, c->segments_fd, f) < 0)
 		return -1;
 	if (fsync(c->fd) < 0)
 		return copy_fault_write(c, ".", FOLDER_LEDGER, f);

@@ -100,6 +100,26 @@ def a_copy_grows_by_what_is_new_alone(folder):
 
 
 @case
+def what_was_linked_instead_of_copied_becomes_a_copy(folder):
+    """What is written to the copy must not be written to the archive."""
+    keep = fetched_archive(folder, MAIL[:20])
+    keep.json('seal')
+    with scripted.Server(MAIL[20:24]) as server:
+        keep.account('bert', server.port)
+        keep.fetch('bert')
+    target = folder / 'copy'
+    copy(keep, target)
+    for name in files(target):
+        (target / name).unlink()
+        (target / name).hardlink_to(keep.archive / name)
+    copy(keep, target)
+    check_same(keep, target)
+    for name in files(target):
+        if name != 'POPKEEP':
+            check(not (target / name).samefile(keep.archive / name), name)
+
+
+@case
 def a_copy_opened_elsewhere_is_the_archive_and_fetch_goes_on_from_there(folder):
     with a_dovecot(folder, {'anna': MAIL[:30]}) as server:
         keep = Popkeep(folder)
