@@ -52,6 +52,22 @@ def every_golden_archive_is_opened_as_it_is(folder):
 
 
 @case
+def every_golden_archive_is_sealed_and_copied(folder):
+    """What it lacks in its catalog is counted when it is first written to."""
+    def look(below, keep, expected):
+        for how in ('--quick', '--full'):
+            equal(keep.json('verify', how).summary['damaged'], 0, f'verify {how}')
+        keep.json('seal')
+        check_holds(keep, expected)
+        keep.json('copy', below / 'copy')
+        keep.archive = below / 'copy'
+        keep.write_config()
+        keep.run('rebuild')
+        check_holds(keep, expected)
+    check_each(folder, look)
+
+
+@case
 def every_golden_archive_is_rebuilt(folder):
     def look(below, keep, expected):
         for path in keep.archive.glob('catalog.db*'):
