@@ -1,6 +1,7 @@
 /* Workers that die, hang and lie: the open segment stays, and the reason is told. */
 #include "archive/check.h"
 #include "archive/dense.h"
+#include "archive/frame_table.h"
 #include "archive/handle.h"
 #include "archive/limits.h"
 #include "archive/segment_readme.h"
@@ -303,6 +304,50 @@ static int spoils(struct forked *w, const struct seal_fds *fds)
 	return put(fds->out, bytes, len);
 }
 
+/* ---- One that hides something ---------------------------------------------------------------- */
+
+/* Between two frames, in a skippable one: in a row of the table of its own, or in that of the frame
+ * before it. */
+static int hides(struct forked *w, const struct seal_fds *fds)
+{
+	static const char hidden[] = "\x50\x2a\x4d\x18\x04\0\0\0evil";
+	enum { HIDDEN = sizeof hidden - 1 };
+	bool in_row = *(const bool *)w->context;
+	struct seal_fds own = *fds;
+	struct frame_table t = {0}, other = {0};
+	struct buffer all = buffer_make(MIB), tables = buffer_make(MIB);
+	struct hasher *h = NULL;
+	struct digest d;
+	struct stat st;
+	struct fault f;
+
+	own.out = memfd_create("segment", MFD_CLOEXEC);
+	if (seal_work(&own, &f) < 0 || fstat(own.out, &st) < 0 || hasher_new(&h, &f) < 0 ||
+		frame_table_read(own.out, (uint64_t)st.st_size, &t, &f) != 0 ||
+		buffer_reserve(&all, (size_t)st.st_size + HIDDEN, &f) < 0)
+		return 1;
+	size_t first = t.frame[0].size, rest = (size_t)frame_table_end(&t) - first;
+	if (pread(own.out, all.data, first, 0) != (ssize_t)first ||
+		pread(own.out, all.data + first + HIDDEN, rest, (off_t)first) != (ssize_t)rest)
+		return 1;
+	memcpy(all.data + first, hidden, HIDDEN);
+	hasher_add(h, all.data + (in_row ? 0 : first), HIDDEN + (in_row ? first : 0));
+	hasher_end(h, &d);
+	int r = in_row ? frame_table_add(
+				 &other, t.frame[0].size + HIDDEN, t.frame[0].decoded, &d, &f)
+		       : frame_table_add(&other, t.frame[0].size, t.frame[0].decoded,
+				 &t.frame[0].digest, &f);
+	if (r == 0 && !in_row)
+		r = frame_table_add(&other, HIDDEN, 0, &d, &f);
+	for (size_t i = 1; i < t.frames && r == 0; i++)
+		r = frame_table_add(
+			&other, t.frame[i].size, t.frame[i].decoded, &t.frame[i].digest, &f);
+	if (r < 0 || frame_table_format(&other, &tables, &f) < 0)
+		return 1;
+	return put(fds->out, all.data, first + HIDDEN + rest) |
+	       put(fds->out, tables.data, tables.len);
+}
+
 /* ---- What becomes of them -------------------------------------------------------------------- */
 
 static void stays(struct world *w, struct forked *worker, const char *why)
@@ -442,6 +487,21 @@ static void a_job_that_fails_does_not_run_after_ingest(void **state)
 	assert_int_equal(count(w), 6);
 }
 
+static void what_hides_between_the_frames_is_found(void **state)
+{
+	static const bool ways[] = {false, true};
+	struct world *w = *state;
+
+	keep(w, 0, 5);
+	for (size_t i = 0; i < 2; i++) {
+		bool in_row = ways[i];
+		struct forked worker = {.instead = hides, .context = &in_row};
+
+		stays(w, &worker, "its frames are not those of its table");
+	}
+	then_it_is_sealed(w, 5);
+}
+
 static int stop(void *context, uint64_t done, uint64_t all)
 {
 	(void)context, (void)done, (void)all;
@@ -495,6 +555,7 @@ int main(void)
 		WORLD_DROP_TEST(a_job_that_fails_does_not_run_after_ingest),
 		WORLD_DROP_TEST(what_was_not_asked_for_is_not_put_in_place),
 		WORLD_DROP_TEST(a_file_that_is_spoiled_anywhere_is_not_put_in_place),
+		WORLD_DROP_TEST(what_hides_between_the_frames_is_found),
 		WORLD_DROP_TEST(whoever_asked_can_stop_the_job),
 		WORLD_DROP_TEST(a_full_disk_is_told_and_ends_nothing),
 	};
