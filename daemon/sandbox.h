@@ -60,6 +60,7 @@ struct sandbox_state {
  * one the call is refused. A changed configuration cannot widen it; that takes a new process.
  * With SANDBOX_BEST, goes on with what the kernel has and says so in *ret.
  * FAULT_SYSTEM, and the process may be shut in by half: a write folder that cannot be opened; a
- * thread runs; with SANDBOX_REQUIRED, Landlock or seccomp are not to be had. FAULT_MEMORY. */
+ * thread runs. FAULT_USAGE: with SANDBOX_REQUIRED, Landlock or seccomp are not to be had.
+ * FAULT_MEMORY. */
 int sandbox_enter(
 	const struct sandbox_plan *plan, struct sandbox_state *ret, struct fault *f) MUST_CHECK;

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import tempfile
 
-from driving import QUIET, RECORDER, Broken, check, fast_folder, rebuild, run, told, work
+from driving import QUIET, RECORDER, Broken, check, fast_folder, rebuild, told
 from failing import CALLS, none_breaks, perform
 from tap import MissingServer, case, check as expect, comment, main
 

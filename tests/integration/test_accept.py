@@ -7,7 +7,7 @@ import time
 import mailgen
 import popkeep
 from fixture import scripted_account
-from popkeep import DONE, NOTHING, PARTLY, USAGE, check_sums, sums
+from popkeep import NOTHING, PARTLY, USAGE, check_sums, sums
 from scripted import Message, Server, Session
 from tap import case, check, equal, main
 from terminal import on_terminal

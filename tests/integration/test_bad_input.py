@@ -1,11 +1,10 @@
 """What people and machines do wrong: an exit status and a text that says what to do."""
-import os
 import subprocess
 
 import dovecot
 import mailgen
 import popkeep
-from fixture import a_dovecot, check_kept, scripted_account
+from fixture import Tmpfs, a_dovecot, check_kept, scripted_account
 from popkeep import Popkeep
 from scripted import Server
 from tap import case, check, equal, main

@@ -3,14 +3,12 @@ terminals of any width, damage and full disks. One Dovecot serves all cases."""
 import atexit
 import hashlib
 import json
-import os
 import pathlib
 import re
 import shutil
 import signal
 import subprocess
 import tempfile
-import time
 
 import dovecot
 import mailgen

@@ -4,7 +4,6 @@ import collections
 import hashlib
 import json
 import mailbox
-import os
 import re
 import resource
 import shutil
@@ -12,7 +11,6 @@ import signal
 import subprocess
 
 import client
-import dovecot
 import fixture
 import mailgen
 import popkeep

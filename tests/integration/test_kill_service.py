@@ -11,7 +11,6 @@ import time
 
 import client
 import mailgen
-import popkeep
 import sealing
 import tap
 from fixture import a_dovecot

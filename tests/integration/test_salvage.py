@@ -3,8 +3,8 @@ import client
 import mailgen
 import popkeep
 import scripted
-from fixture import a_dovecot, check_kept, scripted_account
-from popkeep import Popkeep, check_sums
+from fixture import a_dovecot, check_kept
+from popkeep import check_sums
 from sealing import Keep, open_segments, sealed_segments
 from tap import case, check, equal, main
 

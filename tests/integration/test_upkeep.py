@@ -10,7 +10,7 @@ import time
 
 import mailgen
 import popkeep
-from fixture import a_dovecot, check_kept, fetched_archive, scripted_account
+from fixture import a_dovecot, check_kept, fetched_archive
 from scripted import Message, Server
 from service import BUILD, CLOCK, Service, preload
 from tap import Skip, case, check, equal, main, wait_until

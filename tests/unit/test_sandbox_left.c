@@ -198,8 +198,8 @@ static int enter_without_landlock(const struct house *h, enum sandbox_mode mode)
 
 	take_away(SCMP_SYS(landlock_create_ruleset), ENOSYS);
 	if (enter(h, mode, &s, &f) < 0)
-		return f.code == FAULT_SYSTEM && strstr(f.text, "no Landlock on this kernel") ? 1
-											      : 2;
+		return f.code == FAULT_USAGE && strstr(f.text, "no Landlock on this kernel") ? 1
+											     : 2;
 	if (!s.incomplete || strcmp(s.text, "no Landlock on this kernel, seccomp") != 0)
 		return 3;
 	return run_true(h) == EPERM ? 0 : 4;
