@@ -462,7 +462,11 @@ void catalog_rollback(struct catalog *c)
 
 int catalog_hold(struct catalog *c, struct fault *f)
 {
-	return run_text(c, "BEGIN", f);
+	catalog_rollback(c); /* as above */
+	if (run_text(c, "BEGIN", f) == 0)
+		return 0;
+	catalog_rollback(c);
+	return -1;
 }
 
 void catalog_let_go(struct catalog *c)

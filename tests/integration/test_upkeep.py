@@ -359,7 +359,9 @@ def a_sync_that_fails(folder, n):
     keep.accounts.clear()
     return keep, Service(keep, before=[
         'strace', '-f', '-qq', '-o', '/dev/null', '-e', 'trace=fdatasync',
-        '-e', f'inject=fdatasync:error=EIO:when={n}'])
+        '-e', f'inject=fdatasync:error=EIO:when={n}'],
+        environment={'ASAN_OPTIONS':   # no leaks are looked for under strace
+                     f'detect_leaks=0:exitcode={popkeep.SANITIZER_EXIT}'})
 
 
 def is_told(keep, folder, events):
