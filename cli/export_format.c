@@ -39,8 +39,12 @@ int export_origin_check(
 	if (n < 0)
 		return fault_errno(f, FAULT_SYSTEM, SCOPE_ARCHIVE, errno,
 			"cannot read what %s is an export of", shown);
-	if ((size_t)n == strlen(origin) && memcmp(there, origin, (size_t)n) == 0)
+	bool begins_it = (size_t)n <= strlen(origin) && memcmp(there, origin, (size_t)n) == 0;
+	if (begins_it && (size_t)n == strlen(origin))
 		return 0;
+	/* Of a run that was killed while it wrote this, before anything else. */
+	if (begins_it && unlinkat(folder, name, 0) == 0)
+		return 1;
 	return fault_set(f, FAULT_USAGE, SCOPE_ARCHIVE, 0,
 		"%s holds another export (of another archive, query or format); name a new one",
 		shown);

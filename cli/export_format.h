@@ -45,7 +45,8 @@ void export_target_closep(struct export_target **to);
 /* ---- For the formats ------------------------------------------------------------------------- */
 
 /* The file beside an export that says of which it is. Folders are descriptors, borrowed; shown is
- * the export's name for messages. >0: there is no such file. FAULT_USAGE: of another export. */
+ * the export's name for messages. >0: there is no such file any more; one that was begun and not
+ * ended is removed. FAULT_USAGE: of another export. */
 int export_origin_check(int folder, const char *name, const char *origin, const char *shown,
 	struct fault *f) MUST_CHECK;
 /* Durable when it returns. */

@@ -234,6 +234,18 @@ def a_killed_export_to_a_maildir_goes_on(folder):
         check_maildir(out, MAIL)
 
 
+@case
+def an_export_killed_while_it_began_goes_on(folder):
+    keep, folders = archive(folder), folder / 'folders'
+    folders.mkdir()
+    (folder / '.all.mbox.origin').write_bytes(b'')
+    (folders / '.popkeep-export').write_bytes(b'')
+    keep.run('export', '--format', 'mboxrd', '--output', folder / 'all.mbox')
+    check_mbox(folder / 'all.mbox', MAIL)
+    keep.run('export', '--format', 'maildir', '--output', folders)
+    check_maildir(folders, MAIL)
+
+
 def with_small_files(keep, size, *command, **options):
     """No file can grow beyond size: what a full disk looks like."""
     def limit():
