@@ -167,24 +167,20 @@ static int plan(struct store *s, struct seal_turn *turn, void *context, struct f
 	return 0;
 }
 
-/* *ret_made: it had no such name before. */
-static int keep_damaged(struct salvage *x, bool *ret_made, struct fault *f)
+static int keep_damaged(struct salvage *x, struct fault *f)
 {
 	char name[SEGMENT_NAME], aside[SEGMENT_NAME];
 	struct stat st, there;
 
-	*ret_made = false;
 	if (x->fd < 0)
 		return 0;
 	segment_name(
 		x->number, x->row.state == SEGMENT_SEALED ? SEGMENT_SEALED : SEGMENT_OPEN, name);
 	segment_damaged_name(x->number, aside);
-	if (linkat(x->s->segments_fd, name, x->s->segments_fd, aside, 0) == 0) {
-		*ret_made = true;
+	if (linkat(x->s->segments_fd, name, x->s->segments_fd, aside, 0) == 0)
 		return fsync(x->s->segments_fd) == 0 ? 0
 						     : fault_errno(f, FAULT_WRITE, SCOPE_ARCHIVE,
 							       errno, "cannot sync segments/");
-	}
 	if (errno != EEXIST)
 		return fault_errno(f, FAULT_SYSTEM, SCOPE_ARCHIVE, errno,
 			"cannot give segments/%s the name %s too", name, aside);
@@ -199,12 +195,10 @@ static int keep_damaged(struct salvage *x, bool *ret_made, struct fault *f)
 static int replace(struct salvage *x, struct losses *l, struct seal_result *ret, struct fault *f)
 {
 	struct seal_plan *p CLEANUP(freep) = malloc(sizeof *p);
-	char aside[SEGMENT_NAME];
-	bool made;
 
 	if (!p)
 		return fault_memory(f);
-	if (keep_damaged(x, &made, f) < 0 ||
+	if (keep_damaged(x, f) < 0 ||
 		enter_most(x->s, l, l->n ? (l->n - 1) % LOST_A_GROUP + 1 : 0, f) < 0)
 		return -1;
 	seal_plan_init(p);
@@ -213,11 +207,9 @@ static int replace(struct salvage *x, struct losses *l, struct seal_result *ret,
 	int r = seal_in_turn(x->s, plan, (void *[]){x, p}, f);
 	if (r == 0)
 		r = seal_make(x->s, p, x->job, ret, f);
+	/* Where it failed the other name stays: the `seal` line may be there, and then it is the
+	 * only one. The next salvage takes it for its own. */
 	seal_plan_deinit(p);
-	if (r < 0 && made) {
-		segment_damaged_name(x->number, aside);
-		(void)unlinkat(x->s->segments_fd, aside, 0);
-	}
 	return r;
 }
 
