@@ -135,7 +135,8 @@ enum lie {
 	LIE_NAMES,     /* two messages have each other's name */
 	LIE_EXTRA,     /* one that nobody asked for */
 	LIE_FOREIGN,   /* an entry of another name */
-	LIE_PART,      /* a part with another name than its bytes have */
+	LIE_PART,      /* one whose bytes are not those of its name */
+	LIE_SMALL,     /* one that is smaller than parts are */
 	LIE_RECIPE,    /* a recipe that makes something else */
 	LIE_LEDGER,    /* another LEDGER */
 	LIE_NO_LEDGER, /* none */
@@ -185,6 +186,23 @@ static int part(struct dense *d, const char *folder, const char *ending, const v
 	digest_hex(&zero, hex);
 	(void)snprintf(path, sizeof path, "%s/%s%s", folder, hex, ending);
 	return entry(d, path, data, n);
+}
+
+/* Its bytes are those of its name. */
+static int small_part(struct dense *d)
+{
+	struct hasher *h CLEANUP(hasher_freep) = NULL;
+	char hex[DIGEST_HEX + 1], path[128];
+	struct digest digest;
+	struct fault f;
+
+	if (hasher_new(&h, &f) < 0)
+		return 1;
+	hasher_add(h, "x", 1);
+	hasher_end(h, &digest);
+	digest_hex(&digest, hex);
+	(void)snprintf(path, sizeof path, "part/%s", hex);
+	return entry(d, path, "x", 1);
 }
 
 static size_t read_messages(const struct seal_fds *fds, struct message_bytes *ret, size_t max)
@@ -244,6 +262,7 @@ static int lie_of_messages(struct dense *d, enum lie lie, struct message_bytes *
 
 static int lies_with(struct forked *w, const struct seal_fds *fds)
 {
+	static const uint8_t large[LIMIT_PART_LEAST];
 	enum lie lie = *(enum lie *)w->context;
 	struct message_bytes *m = calloc(64, sizeof *m);
 	struct dense *d = NULL;
@@ -264,7 +283,9 @@ static int lies_with(struct forked *w, const struct seal_fds *fds)
 	if (lie == LIE_FOREIGN)
 		bad |= entry(d, "etc/passwd", "root", 4);
 	if (lie == LIE_PART)
-		bad |= part(d, "part", "", "x", 1);
+		bad |= part(d, "part", "", large, sizeof large);
+	if (lie == LIE_SMALL)
+		bad |= small_part(d);
 	if (lie != LIE_NO_LEDGER)
 		bad |= entry(d, "LEDGER", ledger, (size_t)len - (lie == LIE_LEDGER));
 	bad |= entry(d, "README", readme.data, readme.len - (lie == LIE_README));
