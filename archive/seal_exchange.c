@@ -122,6 +122,9 @@ static int write_request(struct exchange *x, struct fault *f)
 			continue;
 		if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
 			return 0;
+		if (n < 0 && errno != EPIPE)
+			return fault_errno(f, FAULT_SYSTEM, SCOPE_ARCHIVE, errno,
+				"cannot send popkeep-worker its request");
 		if (n < 0) {
 			x->request_ended = true;
 			return 0;

@@ -57,8 +57,10 @@ def chosen(places, quick):
     """All, or each call's first three and some of the others."""
     if ALL:
         return places
-    if quick < QUICK:   # all kinds of calls, in fewer places
-        return [places[n * len(places) // quick] for n in range(quick)] if len(places) > quick else places
+    if quick < QUICK:   # fewer places, the first call of each kind among them
+        spread = {places[n * len(places) // quick] for n in range(quick)} if len(places) > quick else set(places)
+        firsts = {next(p for p in places if p[0] == name) for name, _ in places}
+        return sorted(spread | firsts, key=places.index)
     few = [p for p in places if sum(q[0] == p[0] for q in places) <= 3]
     many = [p for p in places if p not in few]
     return few + many[::max(1, len(many) // max(1, quick - len(few)))]
