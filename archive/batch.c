@@ -13,9 +13,29 @@ struct item *item_new(enum item_kind kind, uint64_t maildrop, struct fault *f)
 	i->kind = kind;
 	i->maildrop = maildrop;
 	i->uidl = buffer_make(LIMIT_UIDL);
+	i->folder = buffer_make(LIMIT_FOLDER);
+	i->flags = buffer_make(LIMIT_FLAGS);
 	i->listed_size = SIZE_UNKNOWN;
 	i->copy = 1;
 	return i;
+}
+
+int item_set_import_uidl(struct item *i, struct fault *f)
+{
+	enum { UIDL_BYTES = 16 };
+	struct hasher *h CLEANUP(hasher_freep) = NULL;
+	struct digest d;
+	char hex[DIGEST_HEX + 1];
+
+	if (hasher_new(&h, f) < 0)
+		return -1;
+	hasher_add(h, i->folder.data, i->folder.len);
+	hasher_add(h, "", 1);
+	hasher_add(h, spool_digest(i->spool)->byte, DIGEST_LEN);
+	hasher_end(h, &d);
+	digest_hex(&d, hex);
+	buffer_clear(&i->uidl);
+	return buffer_append(&i->uidl, hex, UIDL_BYTES * 2, f);
 }
 
 static void free_listed(struct listed_uidl *all, size_t n)
@@ -30,6 +50,8 @@ struct item *item_free(struct item *i)
 	if (!i)
 		return NULL;
 	buffer_deinit(&i->uidl);
+	buffer_deinit(&i->folder);
+	buffer_deinit(&i->flags);
 	buffer_deinit(&i->name);
 	buffer_deinit(&i->server);
 	buffer_deinit(&i->user);
@@ -61,7 +83,8 @@ static uint64_t weigh_listed(const struct listed_uidl *all, size_t n)
 /* LIMIT_GROUP_BYTES of it stay well below LIMIT_LEDGER_GROUP, whatever a server lists. */
 static uint64_t weigh(const struct item *i)
 {
-	uint64_t weight = LINE + ESCAPED * (i->uidl.len + strlen(i->text));
+	uint64_t weight =
+		LINE + ESCAPED * (i->uidl.len + strlen(i->text) + i->folder.len + i->flags.len);
 
 	weight += weigh_listed(i->pending, i->pending_n);
 	weight += weigh_listed(i->vanished, i->vanished_n);

@@ -13,7 +13,8 @@ enum item_kind {
 	ITEM_LISTING, /* what a complete listing showed, or the sums at the end of a poll */
 	ITEM_ACCOUNT, /* a maildrop's name, server and user: for store_maildrop() */
 	ITEM_ACCEPT,  /* somebody acknowledges a refused or vanished UIDL: for accept.h */
-	ITEM_HEALTH   /* how an account's polls go: item_new_health() */
+	ITEM_HEALTH,  /* how an account's polls go: item_new_health() */
+	ITEM_RECORD   /* that messages were given out: for record.h */
 };
 
 enum item_outcome {
@@ -44,6 +45,11 @@ struct item {
 	uint64_t copy; /* 1, or n for the n-th of the same bytes under the same UIDL in one listing
 			*/
 
+	/* MESSAGE that an import brought; uidl as item_import_uidl() makes it */
+	bool imported;
+	struct buffer folder, flags; /* as struct filing says (find.h); may be empty */
+	moment_ms received;	     /* 0: not known */
+
 	/* REFUSAL, ACCEPT */
 	enum refusal reason; /* REFUSAL */
 	char text[256];	     /* what the server said, escaped; may be empty. ACCEPT: why */
@@ -59,6 +65,9 @@ struct item {
 	/* ACCOUNT */
 	struct buffer name, server, user;
 
+	/* RECORD; borrowed */
+	const struct record *record;
+
 	/* HEALTH; owned */
 	struct health *health;
 
@@ -70,6 +79,10 @@ struct item {
 };
 
 struct item *item_new(enum item_kind kind, uint64_t maildrop, struct fault *f);
+/* Sets the UIDL of an imported message, whose spool and folder are set: 32 hex digits of
+ * SHA-256(folder NUL digest), so that the same bytes in the same folder are known, however often
+ * they are found. */
+int item_set_import_uidl(struct item *i, struct fault *f) MUST_CHECK;
 struct item *item_free(struct item *i);
 void item_freep(struct item **i);
 

@@ -112,6 +112,13 @@ static const char *const migrations[] = {
 	" length INTEGER NOT NULL,"
 	" digest BLOB NOT NULL," /* of the bytes as they lie in the file */
 	" PRIMARY KEY (segment, offset)) STRICT, WITHOUT ROWID;",
+	"CREATE TABLE filing (" /* what an import knew of a message */
+	" message INTEGER NOT NULL,"
+	" maildrop INTEGER NOT NULL,"
+	" folder BLOB NOT NULL,"
+	" flags BLOB NOT NULL,"
+	" received INTEGER NOT NULL," /* 0: not known */
+	" PRIMARY KEY (message, maildrop, folder)) STRICT, WITHOUT ROWID;",
 };
 
 enum {

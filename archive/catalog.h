@@ -6,6 +6,7 @@
 #include "archive/health.h"
 #include "archive/ledger.h"
 #include "archive/limits.h"
+#include "archive/maildrop.h"
 #include "archive/segment.h"
 
 #include <sqlite3.h>
@@ -32,7 +33,8 @@ sqlite3 *catalog_handle(struct catalog *c);
 /* Of the file when it was opened: readers may see an older one, and do without its tables. */
 enum {
 	SCHEMA_HEALTH = 3, /* the first that has the table of health.h */
-	SCHEMA_UPKEEP = 4  /* those of upkeep.h, and what segments hold */
+	SCHEMA_UPKEEP = 4, /* those of upkeep.h, and what segments hold */
+	SCHEMA_FILING = 5  /* what imports knew */
 };
 int catalog_schema(const struct catalog *c);
 
@@ -183,7 +185,8 @@ int catalog_get_place(struct catalog *c, const struct digest *d, struct location
 	X(NEXT_MAILDROP, "SELECT number, name, server, user, listed, archived, pending, refused, " \
 			 "vanished, polled, sizes_unreliable FROM maildrop "                       \
 			 "WHERE number > ?1 ORDER BY number LIMIT 1")                              \
-	X(NAME_IN_USE, "SELECT max(number) FROM maildrop WHERE name = ?1")                         \
+	X(NAME_IN_USE, "SELECT max(number) FROM maildrop WHERE name = ?1 AND "                     \
+		       "server != '" MAILDROP_IMPORT "'")                                          \
 	X(LAST_MAILDROP, "SELECT max(number) FROM maildrop")                                       \
 	X(PUT_MESSAGE, "INSERT INTO message (id, digest, size, archived, maildrop, class, "        \
 		       "segment, frame_offset, entry_offset) "                                     \
@@ -195,6 +198,11 @@ int catalog_get_place(struct catalog *c, const struct digest *d, struct location
 		    "VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (maildrop, uidl, message) "           \
 		    "DO UPDATE SET listed = ?4, copies = max(copies, ?5)")                         \
 	X(PUT_ALSO, "INSERT OR IGNORE INTO also (message, maildrop) VALUES (?1, ?2)")              \
+	X(PUT_FILING, "INSERT OR IGNORE INTO filing (message, maildrop, folder, flags, received) " \
+		      "VALUES (?1, ?2, ?3, ?4, ?5)")                                               \
+	X(FILINGS, "SELECT maildrop, folder, flags, received FROM filing WHERE message = ?1 "      \
+		   "ORDER BY maildrop, folder")                                                    \
+	X(DELETE_FILINGS, "DELETE FROM filing WHERE message = ?1")                                 \
 	X(GET_UNKEPT, "SELECT state, tries, accepted, reason FROM unkept WHERE maildrop = ?1 AND " \
 		      "uidl = ?2")                                                                 \
 	X(PUT_PENDING,                                                                             \

@@ -249,6 +249,22 @@ int catalog_classify(struct catalog *c, const struct event *keep, struct fault *
 	return keep->listed != SIZE_UNKNOWN && keep->listed != row.listed ? CATALOG_RESIZED : 0;
 }
 
+/* What an import knew; the first word on a folder counts. */
+static int put_filing(struct catalog *c, const struct event *e, uint64_t message, struct fault *f)
+{
+	if (!e->filed)
+		return 0;
+	sqlite3_stmt *s = catalog_statement(c, SQL_PUT_FILING, f);
+	if (!s)
+		return -1;
+	bind_number(s, 1, message);
+	bind_number(s, 2, e->maildrop);
+	bind_bytes(s, 3, e->folder);
+	bind_bytes(s, 4, e->flags);
+	bind_number(s, 5, (uint64_t)e->received);
+	return catalog_run(c, s, f);
+}
+
 static int apply_keep(struct catalog *c, const struct event *e, uint64_t number,
 	const struct location *at, struct fault *f)
 {
@@ -268,7 +284,8 @@ static int apply_keep(struct catalog *c, const struct event *e, uint64_t number,
 		bind_number(s, 8, at->frame_offset);
 		bind_number(s, 9, at->entry_offset);
 	}
-	if (catalog_run(c, s, f) < 0 || put_uidl(c, e, number, f) < 0)
+	if (catalog_run(c, s, f) < 0 || put_uidl(c, e, number, f) < 0 ||
+		put_filing(c, e, number, f) < 0)
 		return -1;
 	return count_archived(c, e, f);
 }
@@ -286,7 +303,8 @@ static int apply_see(struct catalog *c, const struct event *e, struct fault *f)
 		return fault_set(f, FAULT_DAMAGE, SCOPE_MESSAGE, 0,
 			"the ledger sees message %s, which it never kept", hex);
 	}
-	if (r < 0 || (r = get_uidl(c, e, id, &row, f)) < 0 || put_uidl(c, e, id, f) < 0)
+	if (r < 0 || (r = get_uidl(c, e, id, &row, f)) < 0 || put_uidl(c, e, id, f) < 0 ||
+		put_filing(c, e, id, f) < 0)
 		return -1;
 	if (r == CATALOG_NONE || row.copies < e->copy) {
 		sqlite3_stmt *s = catalog_statement(c, SQL_PUT_ALSO, f);
@@ -356,6 +374,8 @@ int catalog_apply(struct catalog *c, const struct event *e, uint64_t number,
 	}
 	case EVENT_LOST:
 		return catalog_apply_lost(c, e, f);
+	case EVENT_EXPORT:
+	case EVENT_RESTORE:
 	case EVENT_UNKNOWN:
 	case EVENT_BEGIN:
 	case EVENT_COMMIT:

@@ -135,6 +135,7 @@ int catalog_apply_lost(struct catalog *c, const struct event *e, struct fault *f
 	}
 	buffer_deinit(&u.uidl);
 	if (r < 0 || run_with(c, SQL_DELETE_ALSO, m.id, 0, f) < 0 ||
+		run_with(c, SQL_DELETE_FILINGS, m.id, 0, f) < 0 ||
 		run_with(c, SQL_DELETE_MESSAGE, m.id, 0, f) < 0 ||
 		run_with(c, SQL_SHRINK_SEGMENT, m.segment, m.size_bytes, f) < 0)
 		return -1;

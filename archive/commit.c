@@ -28,6 +28,7 @@
  * back, so that the next writer begins new files. */
 #include "archive/handle.h"
 #include "archive/limits.h"
+#include "archive/record.h"
 #include "archive/stretch.h"
 
 #include <errno.h>
@@ -239,7 +240,11 @@ static int commit_message(struct commit *c, struct item *i, struct fault *f)
 		.size = spool_size(i->spool),
 		.listed = i->listed_size,
 		.copy = i->copy,
-		.source = slice_text("pop3")};
+		.source = slice_text(i->imported ? "import" : "pop3"),
+		.filed = i->imported,
+		.folder = buffer_slice(&i->folder),
+		.flags = buffer_slice(&i->flags),
+		.received = i->received};
 
 	i->size = e.size;
 	/* What LIST did not say is taken to be the size, as one who reads the line will. */
@@ -349,6 +354,22 @@ static int commit_listing(struct commit *c, struct item *i, struct fault *f)
 	return i->complete ? catalog_set_polled(catalog, i->maildrop, c->now, f) : 0;
 }
 
+static int commit_record(struct commit *c, const struct record *r, struct fault *f)
+{
+	struct event e = {.kind = r->kind == RECORD_EXPORT ? EVENT_EXPORT : EVENT_RESTORE,
+		.t = c->now,
+		.query = r->query,
+		.target = r->target,
+		.format = r->format,
+		.messages = r->messages,
+		.bytes = r->bytes,
+		.failed = r->failed};
+
+	if (r->kind == RECORD_EXPORT)
+		e.digest = *r->manifest;
+	return add_event(c, &e, NULL, f);
+}
+
 static int commit_item(struct commit *c, struct item *i, struct fault *f)
 {
 	switch (i->kind) {
@@ -371,6 +392,8 @@ static int commit_item(struct commit *c, struct item *i, struct fault *f)
 		return commit_accept(c, i, f);
 	case ITEM_HEALTH:
 		return catalog_put_health(c->s->catalog, i->health, f);
+	case ITEM_RECORD:
+		return commit_record(c, i->record, f);
 	}
 	return fault_set(f, FAULT_SYSTEM, SCOPE_ARCHIVE, 0, "item without a kind");
 }

@@ -18,6 +18,8 @@ static const char *const event_words[] = {
 	[EVENT_POLL] = "poll",
 	[EVENT_SEAL] = "seal",
 	[EVENT_LOST] = "lost",
+	[EVENT_EXPORT] = "export",
+	[EVENT_RESTORE] = "restore",
 	[EVENT_COMMIT] = "commit",
 };
 
@@ -75,6 +77,22 @@ static int put_listed(struct buffer *to, const struct event *e, struct fault *f)
 	return e->copy > 1 ? put_number(to, "copy", e->copy, f) : 0;
 }
 
+/* What an import knew of a message beside its bytes. */
+static int put_filing(struct buffer *to, const struct event *e, struct fault *f)
+{
+	char t[MOMENT_TEXT];
+
+	if (!e->filed)
+		return 0;
+	if (put_bytes(to, "folder", e->folder, f) < 0 ||
+		(e->flags.len > 0 && put_bytes(to, "flags", e->flags, f) < 0))
+		return -1;
+	if (e->received == 0)
+		return 0;
+	moment_format(e->received, t);
+	return buffer_append_format(to, f, " received=%s", t);
+}
+
 static int put_keep(struct buffer *to, const struct event *e, struct fault *f)
 {
 	if (put_bytes(to, "uidl", e->uidl, f) < 0 || put_digest(to, "digest", &e->digest, f) < 0)
@@ -83,7 +101,7 @@ static int put_keep(struct buffer *to, const struct event *e, struct fault *f)
 					     put_bytes(to, "class", e->class_, f) < 0 ||
 					     put_bytes(to, "source", e->source, f) < 0))
 		return -1;
-	return put_listed(to, e, f);
+	return put_filing(to, e, f) < 0 ? -1 : put_listed(to, e, f);
 }
 
 static int put_refuse(struct buffer *to, const struct event *e, struct fault *f)
@@ -128,6 +146,18 @@ static int put_lost(struct buffer *to, const struct event *e, struct fault *f)
 	return e->text.len > 0 ? put_bytes(to, "text", e->text, f) : 0;
 }
 
+static int put_outgoing(struct buffer *to, const struct event *e, struct fault *f)
+{
+	if (e->kind == EVENT_EXPORT && (put_digest(to, "digest", &e->digest, f) < 0 ||
+					       put_bytes(to, "format", e->format, f) < 0))
+		return -1;
+	if (put_bytes(to, "target", e->target, f) < 0 || put_bytes(to, "query", e->query, f) < 0)
+		return -1;
+	return buffer_append_format(to, f,
+		" messages=%" PRIu64 " bytes=%" PRIu64 " failed=%" PRIu64, e->messages, e->bytes,
+		e->failed);
+}
+
 static int put_fields(struct buffer *to, const struct event *e, struct fault *f)
 {
 	switch (e->kind) {
@@ -155,6 +185,9 @@ static int put_fields(struct buffer *to, const struct event *e, struct fault *f)
 		return put_seal(to, e, f);
 	case EVENT_LOST:
 		return put_lost(to, e, f);
+	case EVENT_EXPORT:
+	case EVENT_RESTORE:
+		return put_outgoing(to, e, f);
 	case EVENT_COMMIT:
 		if (put_number(to, "size", e->size, f) < 0)
 			return -1;
@@ -173,8 +206,7 @@ int event_format(const struct event *e, struct buffer *to, struct fault *f)
 	moment_format(e->t, t);
 	if (buffer_append_format(to, f, "v=1 event=%s t=%s", event_words[e->kind], t) < 0)
 		return -1;
-	if (e->kind != EVENT_BEGIN && e->kind != EVENT_COMMIT && e->kind != EVENT_SEAL &&
-		e->kind != EVENT_LOST && put_number(to, "maildrop", e->maildrop, f) < 0)
+	if (event_has_maildrop(e->kind) && put_number(to, "maildrop", e->maildrop, f) < 0)
 		return -1;
 	if (put_fields(to, e, f) < 0)
 		return -1;
@@ -270,7 +302,12 @@ enum {
 	HAS_SEGMENT = 1 << 19,
 	HAS_MESSAGES = 1 << 20,
 	HAS_BYTES = 1 << 21,
-	HAS_REPLACES = 1 << 22
+	HAS_REPLACES = 1 << 22,
+	HAS_QUERY = 1 << 23,
+	HAS_TARGET = 1 << 24,
+	HAS_FORMAT = 1 << 25,
+	HAS_FAILED = 1 << 26,
+	HAS_FOLDER = 1 << 27
 };
 
 static const unsigned required[] = {
@@ -287,6 +324,9 @@ static const unsigned required[] = {
 	[EVENT_SEAL] = HAS_SEGMENT | HAS_DIGEST | HAS_SIZE | HAS_MESSAGES | HAS_BYTES | HAS_CLASS |
 		       HAS_REPLACES,
 	[EVENT_LOST] = HAS_DIGEST,
+	[EVENT_EXPORT] = HAS_DIGEST | HAS_FORMAT | HAS_TARGET | HAS_QUERY | HAS_MESSAGES |
+			 HAS_BYTES | HAS_FAILED,
+	[EVENT_RESTORE] = HAS_TARGET | HAS_QUERY | HAS_MESSAGES | HAS_BYTES | HAS_FAILED,
 	[EVENT_COMMIT] = HAS_SIZE | HAS_ROOT,
 };
 
@@ -306,6 +346,11 @@ static bool get_text_field(struct event *e, struct slice key, struct slice value
 		{"text", &e->text, 0},
 		{"archive", &e->archive, HAS_ARCHIVE},
 		{"replaces", &e->replaces, HAS_REPLACES},
+		{"folder", &e->folder, HAS_FOLDER},
+		{"flags", &e->flags, 0},
+		{"query", &e->query, HAS_QUERY},
+		{"target", &e->target, HAS_TARGET},
+		{"format", &e->format, HAS_FORMAT},
 	};
 
 	for (size_t i = 0; i < COUNT(fields); i++) {
@@ -340,6 +385,7 @@ static bool get_number_field(
 		{"segment", &e->segment, HAS_SEGMENT},
 		{"messages", &e->messages, HAS_MESSAGES},
 		{"bytes", &e->bytes, HAS_BYTES},
+		{"failed", &e->failed, HAS_FAILED},
 	};
 
 	for (size_t i = 0; i < COUNT(fields); i++) {
@@ -371,6 +417,8 @@ static bool get_field(struct event *e, struct slice key, struct slice value, uns
 			e->reason = REFUSAL_UNKNOWN;
 		return value.len > 0;
 	}
+	if (is(key, "received"))
+		return moment_parse(value, &e->received) == 0;
 	return get_text_field(e, key, value, ret_has) || get_number_field(e, key, value, ret_has);
 }
 
@@ -468,6 +516,7 @@ int event_parse(struct slice line, struct buffer *scratch, struct event *ret, st
 		return EVENT_BAD;
 	if (e.kind == EVENT_SEAL && !is_replaces(e.replaces, e.segment))
 		return EVENT_BAD;
+	e.filed = has & HAS_FOLDER;
 	if (e.kind == EVENT_KEEP && e.listed == SIZE_UNKNOWN)
 		e.listed = e.size;
 	*ret = e;

@@ -19,8 +19,16 @@ enum event_kind {
 	EVENT_POLL,
 	EVENT_SEAL,
 	EVENT_LOST,
+	EVENT_EXPORT,
+	EVENT_RESTORE,
 	EVENT_COMMIT
 };
+
+/* Whether lines of this kind carry a maildrop's number. */
+static inline bool event_has_maildrop(enum event_kind kind)
+{
+	return kind >= EVENT_ACCOUNT && kind <= EVENT_POLL;
+}
 
 /* reason of an ACCEPT: not a refusal, but what had vanished; the line says `vanished`. */
 #define ACCEPT_VANISHED ((enum refusal)0)
@@ -28,22 +36,28 @@ enum event_kind {
 struct event {
 	enum event_kind kind;
 	moment_ms t;
-	uint64_t maildrop;		 /* all but BEGIN, SEAL, LOST and COMMIT */
+	uint64_t maildrop;		 /* ACCOUNT to POLL */
 	struct slice name, server, user; /* ACCOUNT */
 	struct slice uidl;		 /* KEEP, SEE, REFUSE, ACCEPT, VANISH */
-	struct digest digest;		 /* KEEP, SEE, LOST; SEAL: of the file */
-	uint64_t size;	 /* KEEP: bytes of mail; SEAL: of the file; COMMIT: leaves before this
-			  * line */
-	uint64_t listed; /* KEEP, SEE, REFUSE: what LIST said; SIZE_UNKNOWN. Written only
-			  * where it differs from the message's size */
-	uint64_t copy;	 /* KEEP, SEE: 1 (not written), or which of equal ones */
+	bool filed;			 /* KEEP, SEE: an import knew what follows */
+	struct slice folder, flags;	 /* as struct filing says (find.h) */
+	moment_ms received;		 /* 0: not known */
+	struct digest digest; /* KEEP, SEE, LOST; SEAL: of the file; EXPORT: of the manifest */
+	uint64_t size;	      /* KEEP: bytes of mail; SEAL: of the file; COMMIT: leaves before this
+			       * line */
+	uint64_t listed;      /* KEEP, SEE, REFUSE: what LIST said; SIZE_UNKNOWN. Written only
+			       * where it differs from the message's size */
+	uint64_t copy;	      /* KEEP, SEE: 1 (not written), or which of equal ones */
 	struct slice class_, source; /* KEEP; SEAL: class_ */
 	enum refusal reason;	     /* REFUSE, ACCEPT; ACCEPT_VANISHED */
 	uint64_t tries;		     /* REFUSE */
 	struct slice text;	     /* REFUSE: what the server said; ACCEPT, LOST: why */
 	struct sums sums;	     /* POLL */
 	uint64_t segment;	     /* SEAL: its number */
-	uint64_t messages, bytes;    /* SEAL: of mail in it */
+	uint64_t messages, bytes;    /* of mail: SEAL: in it; EXPORT, RESTORE: there now */
+	uint64_t failed;	     /* EXPORT, RESTORE: messages that are not */
+	struct slice query, target;  /* EXPORT, RESTORE */
+	struct slice format;	     /* EXPORT */
 	struct slice replaces;	     /* SEAL: for event_replaced() */
 	struct digest root;	     /* COMMIT: of the tree; BEGIN: SHA-256 of the file before */
 	uint64_t leaf;		     /* BEGIN: its own number */

@@ -265,6 +265,72 @@ int find_accounts(struct store *s, const struct message *m, char ***ret, struct 
 	return 0;
 }
 
+/* ---- What imports knew ------------------------------------------------------------------------
+ */
+
+void filings_free(struct filing *all, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		free(all[i].folder);
+		free(all[i].flags);
+	}
+	free(all);
+}
+
+static char *column_string(sqlite3_stmt *s, int column)
+{
+	struct slice bytes = column_bytes(s, column);
+
+	return strndup(bytes.len ? (const char *)bytes.data : "", bytes.len);
+}
+
+static int add_filing(struct filing **all, size_t *n, sqlite3_stmt *row, struct fault *f)
+{
+	struct filing *grown = reallocarray(*all, *n + 1, sizeof *grown);
+
+	if (!grown)
+		return fault_memory(f);
+	*all = grown;
+	struct filing *one = &grown[(*n)++];
+	*one = (struct filing){.maildrop = column_number(row, 0),
+		.folder = column_string(row, 1),
+		.flags = column_string(row, 2),
+		.received = sqlite3_column_int64(row, 3)};
+	return one->folder && one->flags ? 0 : fault_memory(f);
+}
+
+int find_filings(struct store *s, const struct message *m, struct filing **ret, size_t *ret_n,
+	struct fault *f)
+{
+	struct filing *all = NULL;
+	size_t n = 0;
+	int r;
+
+	if (store_open_catalog(s, f) < 0)
+		return -1;
+	if (catalog_schema(s->catalog) >= SCHEMA_FILING) {
+		sqlite3_stmt *row = catalog_statement(s->catalog, SQL_FILINGS, f);
+
+		if (!row)
+			return -1;
+		bind_number(row, 1, m->id);
+		while ((r = catalog_step(s->catalog, row, f)) > 0) {
+			if (add_filing(&all, &n, row, f) < 0) {
+				r = -1;
+				break;
+			}
+		}
+		(void)sqlite3_reset(row);
+		if (r < 0) {
+			filings_free(all, n);
+			return -1;
+		}
+	}
+	*ret = all;
+	*ret_n = n;
+	return 0;
+}
+
 int store_totals(struct store *s, struct store_totals *ret, struct fault *f)
 {
 	if (store_open_catalog(s, f) < 0)

@@ -61,6 +61,20 @@ int find_accounts(
 	struct store *s, const struct message *m, char ***ret, struct fault *f) MUST_CHECK;
 void names_free(char **names);
 
+/* What an import knew of a message: under which maildrop, and in which folder it lay there. */
+struct filing {
+	uint64_t maildrop;
+	char *folder; /* UTF-8, "/" between levels; "": none */
+	char *flags;  /* those of IMAP, RFC 3501 section 2.3.2, and keywords, separated by single
+		       * spaces: "\\Seen $Forwarded"; may be "" */
+	moment_ms received; /* 0: not known */
+};
+/* By maildrop and folder; none for mail that POP3 brought. *ret is an array of *ret_n, to be freed
+ * with filings_free(). */
+int find_filings(struct store *s, const struct message *m, struct filing **ret, size_t *ret_n,
+	struct fault *f) MUST_CHECK;
+void filings_free(struct filing *all, size_t n);
+
 /* Reads a message's bytes in order. The digest is checked over all of them: the function fails with
  * FAULT_DAMAGE, naming the message, when they are not what was kept. `sink` gets the bytes in
  * pieces as they are decoded, before the check is complete: it must not let them out of its hands

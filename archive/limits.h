@@ -112,9 +112,14 @@
 #define LIMIT_POPKEEP_FILE     (64 * KIB)  /* ARCHIVE/POPKEEP */
 #define LIMIT_ASIDE_BYTES      (256 * MIB) /* of cut bytes kept aside */
 #define LIMIT_ASIDE_FILES      64
-#define LIMIT_CLASS	       64  /* a retention class's name */
-#define LIMIT_ACCEPT_REASON    255 /* why somebody accepts that a message cannot be had */
-#define LIMIT_HEALTH_TEXT      512 /* of what stood in the way of an account's polls */
+#define LIMIT_CLASS	       64   /* a retention class's name */
+#define LIMIT_ACCEPT_REASON    255  /* why somebody accepts that a message cannot be had */
+#define LIMIT_FOLDER	       1024 /* bytes of a folder's path, of imports */
+#define LIMIT_FLAGS	       1024 /* bytes of a message's flags, likewise */
+#define LIMIT_QUERY	       2048 /* bytes of a query, as the ledger tells it */
+#define LIMIT_QUERY_DEPTH      64   /* of its tree */
+#define LIMIT_QUERY_TERMS      256  /* conditions in it */
+#define LIMIT_HEALTH_TEXT      512  /* of what stood in the way of an account's polls */
 
 /* Sealed segments */
 #define LIMIT_SEALED_FRAME	 (16 * MIB) /* decoded bytes of one of their frames, at most */

@@ -123,7 +123,9 @@ static int plan_line(struct store *s, struct maildrop_request *q, uint64_t *last
 
 	if (r < 0 || one_number(s, SQL_NAME_IN_USE, q->name, &namesake, f) < 0)
 		return -1;
-	*ret_outcome = r == 0 ? MAILDROP_RENAMED : namesake > 0 ? MAILDROP_REPLACED : MAILDROP_NEW;
+	*ret_outcome = r == 0							 ? MAILDROP_RENAMED
+		       : namesake > 0 && strcmp(q->server, MAILDROP_IMPORT) != 0 ? MAILDROP_REPLACED
+										 : MAILDROP_NEW;
 	return add_line(g, r == 0 ? m.number : ++*last, q, f);
 }
 

@@ -16,6 +16,10 @@ struct sums {
 
 void sums_add(struct sums *to, const struct sums *s);
 
+/* The server of a maildrop that imports go to; user is the account's name. It never is polled, and
+ * shares the account's name with the maildrop of a POP3 server. */
+#define MAILDROP_IMPORT "import:"
+
 struct maildrop {
 	uint64_t number;
 	char *name; /* the account's name in the configuration when last seen */

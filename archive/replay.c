@@ -156,8 +156,7 @@ static int mend(struct catalog *c, struct event *e, struct fault *f)
 	moment_ms polled;
 	char name[40];
 
-	if (e->kind == EVENT_UNKNOWN || e->kind == EVENT_BEGIN || e->kind == EVENT_COMMIT ||
-		e->kind == EVENT_ACCOUNT || e->kind == EVENT_SEAL || e->kind == EVENT_LOST)
+	if (!event_has_maildrop(e->kind) || e->kind == EVENT_ACCOUNT)
 		return 0;
 	if (catalog_get_sums(c, e->maildrop, &sums, &polled, f) < 0) {
 		(void)snprintf(name, sizeof name, "maildrop-%" PRIu64, e->maildrop);

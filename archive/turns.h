@@ -13,6 +13,7 @@ enum turn {
 	TURN_MAINTENANCE = 2, /* one job that rewrites segments or databases */
 	TURN_REGISTER = 3,    /* giving numbers to maildrops; taken before QUEUE */
 	TURN_SERVICE = 4,     /* one popkeepd serves the archive, for as long as it runs */
+	TURN_INDEX = 5,	      /* writing search.db */
 	TURN_MAILDROPS = 1024 /* + number: one process on a maildrop */
 };
 

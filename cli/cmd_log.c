@@ -128,6 +128,18 @@ static void say_sealed(struct log *l, const struct event *e)
 		out_format(o, "%s%06" PRIu64, before, number);
 }
 
+static void say_outgoing(struct log *l, const struct event *e)
+{
+	char messages[TEXT_NUMBER], size[TEXT_NUMBER];
+
+	say_escaped(l, e->kind == EVENT_EXPORT ? "exported " : "restored ", e->query);
+	say_escaped(l, " to ", e->target);
+	out_format(&l->run->out, ": %s %s, %s", text_count(e->messages, messages),
+		plural(e->messages, "message", "messages"), text_size(e->bytes, size));
+	if (e->failed)
+		out_format(&l->run->out, "; %s not", text_count(e->failed, messages));
+}
+
 static void say_event(struct log *l, const struct event *e)
 {
 	struct output *o = &l->run->out;
@@ -170,6 +182,10 @@ static void say_event(struct log *l, const struct event *e)
 		say_digest(l, "lost ", &e->digest);
 		if (e->text.len)
 			say_escaped(l, ": ", e->text);
+		break;
+	case EVENT_EXPORT:
+	case EVENT_RESTORE:
+		say_outgoing(l, e);
 		break;
 	case EVENT_COMMIT:
 		say_digest(l, "commit, root ", &e->root);
