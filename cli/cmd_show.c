@@ -1,5 +1,5 @@
+#include "archive/header.h"
 #include "cli/command.h"
-#include "cli/header.h"
 #include "cli/message_list.h"
 #include "cli/readable.h"
 

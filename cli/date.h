@@ -12,6 +12,3 @@
  * a zone, UTC is meant. 0, or 1 when the text is no date. */
 enum date_zone { DATE_LOCAL, DATE_UTC };
 int date_parse(struct slice text, enum date_zone zone, moment_ms *ret_begin, moment_ms *ret_end);
-
-/* A Date field (RFC 5322 section 3.3 and 4.3, leniently): 0, or 1 when it is no date. */
-int date_parse_mail(struct slice text, moment_ms *ret);

@@ -2,7 +2,7 @@
 
 #include "archive/escape.h"
 #include "archive/limits.h"
-#include "cli/date.h"
+#include "archive/mail_date.h"
 
 enum column { ID, ARCHIVED, SIZE, ACCOUNT, DATE, FROM, SUBJECT, COLUMNS };
 
@@ -153,7 +153,7 @@ static int format_date(struct message_list *l, struct buffer *to, struct fault *
 	char text[TEXT_MOMENT];
 	moment_ms t;
 
-	if (date_parse_mail(raw, &t) == 0)
+	if (mail_date_parse(raw, &t) == 0)
 		return buffer_append_text(to, text_minute(&l->run->out, t, text), f);
 	return escape_append(to, raw, f);
 }

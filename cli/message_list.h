@@ -3,7 +3,7 @@
 #pragma once
 
 #include "archive/find.h"
-#include "cli/header.h"
+#include "archive/header.h"
 #include "cli/json.h"
 #include "cli/run.h"
 

@@ -1,9 +1,9 @@
 /* Any bytes as a message: its header is read, and what came out of it is printed as search would.
  */
+#include "archive/encoded_word.h"
 #include "archive/escape.h"
-#include "cli/date.h"
-#include "cli/encoded_word.h"
-#include "cli/header.h"
+#include "archive/header.h"
+#include "archive/mail_date.h"
 #include "tests/fuzz/fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -21,6 +21,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		require(field.len <= HEADER_FIELD_MAX);
 		(void)escape_text(field, text, sizeof text);
 	}
-	(void)date_parse_mail(buffer_slice(&h.field[HEADER_DATE]), &t);
+	(void)mail_date_parse(buffer_slice(&h.field[HEADER_DATE]), &t);
 	return 0;
 }

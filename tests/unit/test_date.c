@@ -67,37 +67,6 @@ static void what_is_no_date_is_refused(void **state)
 		assert_int_equal(date_parse(slice_text(bad[i]), DATE_LOCAL, &from, &to), 1);
 }
 
-static void expect_mail_date(const char *text, const char *utc)
-{
-	char written[MOMENT_TEXT];
-	moment_ms t;
-
-	assert_int_equal(date_parse_mail(slice_text(text), &t), 0);
-	moment_format(t, written);
-	assert_string_equal(written, utc);
-}
-
-static void dates_of_mail_are_read(void **state)
-{
-	(void)state;
-	expect_mail_date("Sat, 21 Nov 2026 20:34:56 +0100", "2026-11-21T19:34:56.000Z");
-	expect_mail_date("1 Jan 2026 0:00 -0000", "2026-01-01T00:00:00.000Z");
-	expect_mail_date("Mon,  1 Jan 01 12:00:00 EST (comment)", "2001-01-01T17:00:00.000Z");
-	expect_mail_date("1 Jan 99 12:00:00 GMT", "1999-01-01T12:00:00.000Z");
-}
-
-static void what_is_no_date_of_mail_is_refused(void **state)
-{
-	static const char *const bad[] = {"", ",", "tomorrow", "Sat, 21 Nov", "32 Jan 2026 0:00",
-		"1 Foo 2026 0:00", "1 Jan 2026 25:00", "1 Jan 2026 10-00"};
-	moment_ms t;
-
-	(void)state;
-	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
-		assert_int_equal(date_parse_mail(slice_text(bad[i]), &t), 1);
-	assert_int_equal(date_parse_mail(slice_of(NULL, 0), &t), 1);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -105,8 +74,6 @@ int main(void)
 		TEST(a_day_on_which_the_clock_changes_has_its_own_length),
 		TEST(a_time_names_its_minute_second_or_millisecond),
 		TEST(what_is_no_date_is_refused),
-		TEST(dates_of_mail_are_read),
-		TEST(what_is_no_date_of_mail_is_refused),
 	};
 
 	return cmocka_run_group_tests_name("date", tests, NULL, NULL);

@@ -1,6 +1,6 @@
+#include "archive/encoded_word.h"
 #include "archive/escape.h"
-#include "cli/encoded_word.h"
-#include "cli/header.h"
+#include "archive/header.h"
 #include "tests/unit/check.h"
 
 static void expect_field(struct slice message, enum header_field field, const char *text)

@@ -1,7 +1,7 @@
-#include "cli/header.h"
+#include "archive/header.h"
 
+#include "archive/encoded_word.h"
 #include "archive/limits.h"
-#include "cli/encoded_word.h"
 
 #include <strings.h>
 

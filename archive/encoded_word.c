@@ -1,4 +1,4 @@
-#include "cli/encoded_word.h"
+#include "archive/encoded_word.h"
 
 #include "archive/escape.h"
 
