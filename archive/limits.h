@@ -32,6 +32,18 @@
 #define LIMIT_WINDOW	   4096	      /* RETR commands in flight */
 #define LIMIT_WINDOW_BYTES (64 * MIB) /* announced octets in flight */
 
+/* IMAP, as a target of mail */
+#define LIMIT_IMAP_LINE	   (64 * KIB) /* a response without its literals */
+#define LIMIT_IMAP_LITERAL (4 * KIB)  /* kept of a literal in a response; the rest is passed over  \
+				       */
+#define LIMIT_IMAP_LITERALS	16    /* in one response */
+#define LIMIT_IMAP_DEPTH	16    /* of nested parentheses in one response */
+#define LIMIT_IMAP_FLAGS	4096  /* of a mailbox, or of one message, as text */
+#define LIMIT_IMAP_COMMANDS	4096  /* queued and in flight in one session */
+#define LIMIT_IMAP_WINDOW	256   /* APPENDs without a reply: all are in doubt after a cut */
+#define LIMIT_IMAP_WINDOW_BYTES (4 * MIB) /* of their mail, unless one message is larger */
+#define LIMIT_IMAP_WAIT_MS	3600000	  /* of what a server asks us to wait */
+
 /* Logging in */
 #define LIMIT_LOGIN_INPUT      (128 * KIB) /* answers that were not looked at yet */
 #define LIMIT_SCRAM_ITERATIONS 250000	   /* usual: 4096 to 15000; PBKDF2 holds up the loop */

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <strings.h>
 
-enum { PORT_POP3 = 110, PORT_POP3S = 995 };
+enum { PORT_POP3 = 110, PORT_POP3S = 995, PORT_IMAP = 143, PORT_IMAPS = 993 };
 enum { HOST_MAX = 253 };       /* RFC 1035 section 2.3.4, as text without the last dot */
 enum { INTERVAL_MS = 900000 }; /* "15m" */
 
@@ -16,13 +16,14 @@ enum { INTERVAL_MS = 900000 }; /* "15m" */
 struct url {
 	enum tls_mode tls;
 	uint16_t port;
-	char *user, *host;
+	char *user, *host, *folder;
 };
 
 static void url_deinit(struct url *u)
 {
 	free(u->user);
 	free(u->host);
+	free(u->folder);
 }
 
 void account_init(struct account *a)
@@ -41,6 +42,7 @@ void account_deinit(struct account *a)
 	free(a->name);
 	free(a->host);
 	free(a->user);
+	free(a->authzid);
 	free(a->secret_value);
 	free(a->auth);
 	free(a->tls_ca_file);
@@ -57,8 +59,9 @@ static bool same_text(const char *a, const char *b)
 
 bool account_is_same(const struct account *a, const struct account *b)
 {
-	return same_text(a->name, b->name) && same_text(a->host, b->host) && a->port == b->port &&
-	       a->tls == b->tls && same_text(a->user, b->user) &&
+	return same_text(a->name, b->name) && a->protocol == b->protocol &&
+	       same_text(a->host, b->host) && a->port == b->port && a->tls == b->tls &&
+	       same_text(a->user, b->user) && same_text(a->authzid, b->authzid) &&
 	       a->secret_source == b->secret_source &&
 	       same_text(a->secret_value, b->secret_value) && same_text(a->auth, b->auth) &&
 	       same_text(a->tls_ca_file, b->tls_ca_file) && same_text(a->tls_pin, b->tls_pin) &&
@@ -145,34 +148,82 @@ int account_check_user(struct slice user, struct fault *f)
 	return 0;
 }
 
-/* Decodes %XX. */
-static int url_user(const char *text, size_t len, char **ret, struct fault *f)
+/* Decodes %XX; ret has room for len bytes and a NUL. */
+static int url_decode(const char *text, size_t len, char *ret, size_t *ret_n, struct fault *f)
 {
-	char *user CLEANUP(freep) = malloc(len + 1);
 	size_t n = 0;
 
-	if (!user)
-		return fault_memory(f);
 	for (size_t i = 0; i < len; i++) {
-		if (text[i] == ':')
-			return usage(f, "a password in the URL: give it by password-command or "
-					"password-file (a colon in the user is written %3A)");
 		if (text[i] != '%') {
-			user[n++] = text[i];
+			ret[n++] = text[i];
 			continue;
 		}
 		int high = i + 2 < len ? hex(text[i + 1]) : -1,
 		    low = high < 0 ? -1 : hex(text[i + 2]);
 		if (low < 0)
-			return usage(f, "a % in the URL's user is not followed by two hexadecimal "
-					"digits (a percent sign is written %25)");
-		user[n++] = (char)(high << 4 | low);
+			return usage(f, "a % in the URL is not followed by two hexadecimal digits "
+					"(a percent sign is written %25)");
+		ret[n++] = (char)(high << 4 | low);
 		i += 2;
 	}
-	user[n] = '\0';
-	if (account_check_user(slice_of(user, n), f) < 0)
+	ret[n] = '\0';
+	*ret_n = n;
+	return 0;
+}
+
+static int url_user(const char *text, size_t len, char **ret, struct fault *f)
+{
+	char *user CLEANUP(freep) = malloc(len + 1);
+	size_t n;
+
+	if (!user)
+		return fault_memory(f);
+	if (memchr(text, ':', len))
+		return usage(f, "a password in the URL: give it by password-command or "
+				"password-file (a colon in the user is written %3A)");
+	if (url_decode(text, len, user, &n, f) < 0 || account_check_user(slice_of(user, n), f) < 0)
 		return -1;
 	*ret = TAKE(user);
+	return 0;
+}
+
+static bool is_utf8(struct slice text)
+{
+	uint32_t ignored;
+
+	while (text.len > 0) {
+		size_t n = utf8_next(text, &ignored);
+
+		if (n == 0)
+			return false;
+		text = slice_of(text.data + n, text.len - n);
+	}
+	return true;
+}
+
+/* text begins with the slash behind the host. */
+static int url_folder(const char *text, char **ret, struct fault *f)
+{
+	size_t len = strlen(text), n;
+	char *folder CLEANUP(freep) = NULL;
+
+	while (len > 0 && text[len - 1] == '/')
+		len--;
+	for (; len > 0 && *text == '/'; text++)
+		len--;
+	if (len == 0)
+		return 0;
+	folder = malloc(len + 1);
+	if (!folder)
+		return fault_memory(f);
+	if (url_decode(text, len, folder, &n, f) < 0)
+		return -1;
+	if (n > LIMIT_FOLDER)
+		return fault_set(f, FAULT_USAGE, SCOPE_ACCOUNT, 0,
+			"the URL's folder is longer than %d bytes", LIMIT_FOLDER);
+	if (memchr(folder, '\0', n) || strpbrk(folder, "\r\n") || !is_utf8(slice_of(folder, n)))
+		return usage(f, "the URL's folder is not UTF-8, or holds a NUL, CR or LF");
+	*ret = TAKE(folder);
 	return 0;
 }
 
@@ -241,12 +292,20 @@ static int url_host(char *text, struct url *u, struct fault *f)
 }
 
 /* What follows "://". */
-static int url_authority(const char *text, struct url *u, struct fault *f)
+static int url_authority(
+	const char *text, enum account_protocol protocol, struct url *u, struct fault *f)
 {
 	char *copy CLEANUP(freep) = strdup(text);
 
 	if (!copy)
 		return fault_memory(f);
+	if (protocol == PROTOCOL_IMAP) {
+		char *slash = copy + strcspn(copy, "/"); /* one in the user is written %2F */
+
+		if (url_folder(slash, &u->folder, f) < 0)
+			return -1;
+		*slash = '\0';
+	}
 	char *at = strrchr(copy, '@');
 	char *host = at ? at + 1 : copy;
 	char *path = host + strcspn(host, "/?#");
@@ -260,28 +319,50 @@ static int url_authority(const char *text, struct url *u, struct fault *f)
 	return url_host(host, u, f);
 }
 
-int account_set_url(struct account *a, const char *url, struct fault *f)
-{
-	static const char POP3S[] = "pop3s://", POP3[] = "pop3://";
-	struct url u CLEANUP(url_deinit) = {0};
-	size_t skip;
+/* The schemes of a protocol. */
+static const struct scheme {
+	enum account_protocol protocol;
+	const char *begin;
+	enum tls_mode tls;
+	uint16_t port;
+} schemes[] = {
+	{PROTOCOL_POP3, "pop3s://", TLS_IMPLICIT, PORT_POP3S},
+	{PROTOCOL_POP3, "pop3://", TLS_STARTTLS, PORT_POP3},
+	{PROTOCOL_IMAP, "imaps://", TLS_IMPLICIT, PORT_IMAPS},
+	{PROTOCOL_IMAP, "imap://", TLS_STARTTLS, PORT_IMAP},
+};
 
-	if (strncasecmp(url, POP3S, strlen(POP3S)) == 0) {
-		skip = strlen(POP3S);
-		u.tls = TLS_IMPLICIT;
-		u.port = PORT_POP3S;
-	} else if (strncasecmp(url, POP3, strlen(POP3)) == 0) {
-		skip = strlen(POP3);
-		u.tls = TLS_STARTTLS;
-		u.port = PORT_POP3;
-	} else {
-		return usage(f, "expected pop3s://HOST[:PORT] (TLS from the start) or "
-				"pop3://HOST[:PORT] (STLS)");
+static const struct scheme *scheme_of(const char *url, enum account_protocol protocol)
+{
+	for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++) {
+		const struct scheme *s = &schemes[i];
+
+		if (s->protocol == protocol && strncasecmp(url, s->begin, strlen(s->begin)) == 0)
+			return s;
 	}
-	if (url_authority(url + skip, &u, f) < 0)
+	return NULL;
+}
+
+static int set_url(struct account *a, enum account_protocol protocol, const char *url,
+	char **ret_folder, struct fault *f)
+{
+	struct url u CLEANUP(url_deinit) = {0};
+	const struct scheme *scheme = scheme_of(url, protocol);
+
+	if (!scheme)
+		return usage(
+			f, protocol == PROTOCOL_IMAP
+				   ? "expected imaps://USER@HOST[:PORT][/FOLDER] (TLS from the "
+				     "start) or imap://… (STARTTLS)"
+				   : "expected pop3s://HOST[:PORT] (TLS from the start) or "
+				     "pop3://HOST[:PORT] (STLS)");
+	u.tls = scheme->tls;
+	u.port = scheme->port;
+	if (url_authority(url + strlen(scheme->begin), protocol, &u, f) < 0)
 		return -1;
 	if (!a->class_)
 		return fault_memory(f); /* account_init() had none left */
+	a->protocol = protocol;
 	a->tls = u.tls;
 	a->port = u.port;
 	free(a->host);
@@ -290,5 +371,17 @@ int account_set_url(struct account *a, const char *url, struct fault *f)
 		free(a->user);
 		a->user = TAKE(u.user);
 	}
+	if (ret_folder)
+		*ret_folder = TAKE(u.folder);
 	return 0;
+}
+
+int account_set_url(struct account *a, const char *url, struct fault *f)
+{
+	return set_url(a, PROTOCOL_POP3, url, NULL, f);
+}
+
+int account_set_imap_url(struct account *a, const char *url, char **ret_folder, struct fault *f)
+{
+	return set_url(a, PROTOCOL_IMAP, url, ret_folder, f);
 }

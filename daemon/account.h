@@ -7,9 +7,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+enum account_protocol {
+	PROTOCOL_POP3,
+	PROTOCOL_IMAP /* as a target of mail: never configured, never in the ledger */
+};
+
 enum tls_mode {
-	TLS_IMPLICIT, /* pop3s://, RFC 8314; port 995 */
-	TLS_STARTTLS, /* pop3://, STLS required, RFC 2595; port 110 */
+	TLS_IMPLICIT, /* pop3s://, imaps://, RFC 8314; ports 995, 993 */
+	TLS_STARTTLS, /* pop3://, imap://, STLS or STARTTLS required, RFC 2595; ports 110, 143 */
 	TLS_NONE      /* only where tls = "none" was written */
 };
 
@@ -25,10 +30,13 @@ enum secret_source {
 
 struct account {
 	char *name;
+	enum account_protocol protocol;
 	char *host; /* lower case; an IPv6 address without brackets */
 	uint16_t port;
 	enum tls_mode tls;
-	char *user; /* any bytes but NUL, CR, LF */
+	char *user;    /* any bytes but NUL, CR, LF */
+	char *authzid; /* whose mail it shall be where a master user logs in (SASL's authorization
+			  identity); NULL: user's own */
 	enum secret_source secret_source;
 	char *secret_value; /* command, path or name: never the secret itself */
 	char *auth; /* forced mechanism in upper case ("SCRAM-SHA-256", "APOP", "USER"); NULL: the
@@ -62,6 +70,12 @@ char *account_server(const struct account *a);
  * set by configuration comes later. FAULT_USAGE says what is wrong with it. A password in the URL
  * is refused. */
 int account_set_url(struct account *a, const char *url, struct fault *f) MUST_CHECK;
+
+/* The same from imaps://[user@]host[:port][/folder] or imap://…, and sets protocol. *ret_folder:
+ * the path with %XX decoded, levels separated by '/', without empty ones at its ends; UTF-8 without
+ * NUL, CR and LF, at most LIMIT_FOLDER bytes; NULL where the URL has none. The caller frees it. */
+int account_set_imap_url(
+	struct account *a, const char *url, char **ret_folder, struct fault *f) MUST_CHECK;
 
 /* A user: 1 to LIMIT_USER bytes, none of them NUL, CR or LF. */
 int account_check_user(struct slice user, struct fault *f) MUST_CHECK;
