@@ -112,9 +112,9 @@ static void users_that_break_a_command_are_refused(void **state)
 	expect_refused("pop3s://a%0Db@h", "the user holds a NUL, CR or LF");
 	expect_refused("pop3s://a\nb@h", "the user holds a NUL, CR or LF");
 	expect_refused("pop3s://@h", "the user is empty");
-	expect_refused("pop3s://a%4@h", "a % in the URL's user is not followed by two "
+	expect_refused("pop3s://a%4@h", "a % in the URL is not followed by two "
 					"hexadecimal digits (a percent sign is written %25)");
-	expect_refused("pop3s://a%@h", "a % in the URL's user is not followed by two "
+	expect_refused("pop3s://a%@h", "a % in the URL is not followed by two "
 				       "hexadecimal digits (a percent sign is written %25)");
 	memset(url, 'a', sizeof url);
 	memcpy(url, "pop3s://", 8);
@@ -194,6 +194,64 @@ static void names_have_a_narrow_alphabet(void **state)
 	assert_false(account_name_is_valid(longest));
 }
 
+static void expect_imap(const char *url, const char *user, const char *host, unsigned port,
+	enum tls_mode tls, const char *folder)
+{
+	struct account a CLEANUP(account_deinit) = {0};
+	char *said CLEANUP(freep) = NULL;
+	struct fault f = {0};
+
+	account_init(&a);
+	if (account_set_imap_url(&a, url, &said, &f) != 0)
+		fail_msg("%s: %s", url, f.text);
+	assert_int_equal(a.protocol, PROTOCOL_IMAP);
+	if (user)
+		assert_string_equal(a.user, user);
+	else
+		assert_null(a.user);
+	assert_string_equal(a.host, host);
+	assert_int_equal(a.port, port);
+	assert_int_equal(a.tls, tls);
+	if (folder)
+		assert_string_equal(said, folder);
+	else
+		assert_null(said);
+}
+
+static void an_imap_url_gives_user_server_and_folder(void **state)
+{
+	(void)state;
+	expect_imap("imaps://anna@h", "anna", "h", 993, TLS_IMPLICIT, NULL);
+	expect_imap("imap://anna@h:1143/", "anna", "h", 1143, TLS_STARTTLS, NULL);
+	expect_imap("IMAPS://h/INBOX", NULL, "h", 993, TLS_IMPLICIT, "INBOX");
+	expect_imap("imaps://a@b.c@h/Old%20mail/2024", "a@b.c", "h", 993, TLS_IMPLICIT,
+		"Old mail/2024");
+	expect_imap("imaps://a@[::1]:99//J\xc3\xb6rg/x@y?#//", "a", "::1", 99, TLS_IMPLICIT,
+		"J\xc3\xb6rg/x@y?#");
+	expect_imap("imap://dom%2Fanna@h/a", "dom/anna", "h", 143, TLS_STARTTLS, "a");
+}
+
+static void an_imap_url_that_cannot_be_one_is_refused(void **state)
+{
+	static const char *const urls[] = {"imaps://", "pop3s://a@h", "imaps://a:b@h/x",
+		"imaps://a@h/x%0ay", "imaps://a@h/x%00", "imaps://a@h/%ff", "imaps://a@h/x%2",
+		"imaps://a@h?x/y"};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof urls / sizeof *urls; i++) {
+		struct account a CLEANUP(account_deinit) = {0};
+		char *folder = NULL;
+		struct fault f = {0};
+
+		account_init(&a);
+		if (account_set_imap_url(&a, urls[i], &folder, &f) != -1)
+			fail_msg("%s was taken", urls[i]);
+		assert_int_equal(f.code, FAULT_USAGE);
+		assert_null(folder);
+		assert_null(a.host);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -207,6 +265,8 @@ int main(void)
 		TEST(hosts_and_ports_are_checked),
 		TEST(changing_from_stls_to_implicit_tls_keeps_the_servers_name),
 		TEST(names_have_a_narrow_alphabet),
+		TEST(an_imap_url_gives_user_server_and_folder),
+		TEST(an_imap_url_that_cannot_be_one_is_refused),
 	};
 
 	return cmocka_run_group_tests_name("account", tests, NULL, NULL);
