@@ -7,8 +7,8 @@ packages_build="gcc libc6-dev meson ninja-build pkg-config
 libarchive-dev libconfuse-dev libcurl4-openssl-dev libgsasl-dev libjansson-dev libseccomp-dev
 libsqlite3-dev libssl-dev libsystemd-dev libzstd-dev zlib1g-dev ca-certificates"
 
-packages_test="python3-minimal python3 openssl libcmocka-dev dovecot-pop3d mandoc
-strace systemd tar zstd libarchive-tools p7zip-full"
+packages_test="python3-minimal python3 openssl libcmocka-dev dovecot-pop3d dovecot-imapd
+mandoc strace systemd tar zstd libarchive-tools p7zip-full unzip"
 
 packages_check="clang-format-14 clang-tidy-14"
 
@@ -16,7 +16,7 @@ packages_check="clang-format-14 clang-tidy-14"
 packages_fuzz="clang-14 libclang-rt-14-dev llvm-14"
 
 # What popkeep is measured against.
-packages_bench="borgbackup restic gzip zstd"
+packages_bench="borgbackup restic gzip zstd isync"
 
 # Other POP3 servers, for tests/integration/test_interop.py, and libraries of theirs. As packages the
 # servers exclude each other and start themselves: these are never installed, only unpacked into a
@@ -66,24 +66,45 @@ as_root() {
     fi
 }
 
-# The tests run a Dovecot of their own; the package would also start one for the whole machine, on
-# the ports of POP3. Where systemd runs, its units are masked while the package is set up (a mask in
-# /run, that no reboot outlives) and then disabled; elsewhere what the package started is stopped. A
-# Dovecot that was there before stays as it is.
+# The tests run a Dovecot of their own; the packages would also start one for the whole machine, on
+# the ports of POP3 and IMAP. Where systemd runs, its units are masked while the packages are set up
+# (a mask in /run, that no reboot outlives) and, when Dovecot is new there, disabled; elsewhere what
+# the packages started is stopped. A Dovecot that was there before stays as it is: where one runs,
+# nothing is installed that would make it serve another protocol.
 units="dovecot.service dovecot.socket"
 new_dovecot=no
+is_running() {
+    [ -e /run/dovecot/master.pid ]
+}
 case " $missing " in
-*" dovecot-pop3d "*) is_installed dovecot-core || new_dovecot=yes ;;
+*" dovecot-"*)
+    if is_running; then
+        echo "deps.sh: a Dovecot runs here and is left alone: the tests that want" \
+            "dovecot-pop3d and dovecot-imapd may be skipped" >&2
+        kept=
+        for package in $missing; do
+            case $package in
+            dovecot-*) ;;
+            *) kept="$kept $package" ;;
+            esac
+        done
+        missing=$kept
+    else
+        new_dovecot=yes
+    fi
+    ;;
 esac
+was_there=no
+! is_installed dovecot-core || was_there=yes
 
 silence_dovecot() {
     [ $new_dovecot = yes ] || return 0
     if [ -d /run/systemd/system ]; then
-        as_root systemctl --quiet disable $units >/dev/null 2>&1 || :
+        [ $was_there = yes ] || as_root systemctl --quiet disable $units >/dev/null 2>&1 || :
         as_root systemctl --quiet unmask --runtime $units
-    elif [ -e /run/dovecot/master.pid ]; then
+    elif is_running; then
         as_root invoke-rc.d dovecot stop
-        as_root update-rc.d dovecot disable
+        [ $was_there = yes ] || as_root update-rc.d dovecot disable
     fi
 }
 

@@ -7,6 +7,9 @@ both. It never uses a default port, and stop() leaves no process behind.
         server.deliver('anna', [b'Subject: x\\r\\n\\r\\nhello\\r\\n'])
         server.plain, server.tls        # ports; STLS is offered on the plain one
         server.ca                       # path of the CA certificate
+
+    with Dovecot(folder, {'anna': 'secret'}, imap=True) as server:
+        server.imap, server.imaps       # ports; STARTTLS is offered on the first; see imap_client.py
 """
 import base64
 import ctypes
@@ -16,6 +19,7 @@ import json
 import os
 import pathlib
 import pwd
+import re
 import shutil
 import signal
 import socket
@@ -31,7 +35,7 @@ CONFIG = '''\
 base_dir = {base}/run
 state_dir = {base}/state
 log_path = {base}/log
-protocols = pop3
+protocols = {protocols}
 listen = 127.0.0.1
 default_internal_user = {user}
 default_internal_group = {group}
@@ -39,7 +43,7 @@ default_login_user = {user}
 default_process_limit = 1000
 default_client_limit = 4000
 first_valid_uid = 1
-mail_location = maildir:{base}/mail/%u:INDEX={base}/index/%u
+mail_location = {location}
 mail_uid = {uid}
 mail_gid = {gid}
 mail_fsync = never
@@ -69,6 +73,8 @@ userdb {{
 }}
 namespace inbox {{
   inbox = yes
+  prefix = {prefix}
+  separator = {separator}
 }}
 service anvil {{
   chroot =
@@ -96,13 +102,69 @@ service pop3-login {{
 service pop3 {{
   process_limit = 1000
 }}
+{more}'''
+
+IMAP = '''\
+service imap-login {{
+  chroot =
+  service_count = 0
+  process_min_avail = 1
+  inet_listener imap {{
+    address = 127.0.0.1
+    port = {imap}
+  }}
+  inet_listener imaps {{
+    address = 127.0.0.1
+    port = {imaps}
+    ssl = yes
+  }}
+}}
+service imap {{
+  process_limit = 1000
+}}
+service imap-urlauth-login {{
+  chroot =
+}}
+protocol imap {{
+  mail_plugins = {plugins}
+}}
+plugin {{
+  {settings}
+}}
 '''
+
+# Its user logs in as another, with `PLAIN` and an authorization id or as user*master.
+MASTER = '''\
+auth_master_user_separator = *
+passdb {{
+  driver = passwd-file
+  args = {base}/masters
+  master = yes
+}}
+plugin {{
+  acl_user = %u
+}}
+'''
+
+# {base} and %u are Dovecot's and ours.
+LOCATIONS = {
+    'maildir': 'maildir:{base}/mail/%u:INDEX={base}/index/%u',
+    'maildir-fs': 'maildir:{base}/mail/%u:INDEX={base}/index/%u:LAYOUT=fs',
+    'mbox': 'mbox:{base}/mail/%u:INBOX={base}/mail/%u/inbox:INDEX={base}/index/%u',
+}
 
 OAUTH2 = '''\
 introspection_mode = local
 local_validation_key_dict = fs:posix:prefix={base}/keys/
 username_attribute = email
 '''
+
+
+def as_appended(data):
+    """What Dovecot gives back of a message that was appended to one of its Maildirs by IMAP. Of an
+    mbox it differs more: a message that is a header only gets an empty line."""
+    data = data.replace(b'\0', b'\x80').replace(b'\r\n', b'\n')
+    return re.sub(rb'(?<!\r)\n', b'\r\n', data)
 
 
 class Missing(Exception):
@@ -167,10 +229,23 @@ class Dovecot:
     # server's side, which passwd-file's {PLAIN} is.
     MECHANISMS = 'plain login cram-md5 scram-sha-1 scram-sha-256 apop oauthbearer xoauth2'
 
-    def __init__(self, folder, users, extra='', mechanisms=MECHANISMS):
+    def __init__(self, folder, users, extra='', mechanisms=MECHANISMS, imap=False, quota=None,
+                 acl=None, masters=None, location='maildir', prefix='', separator=''):
+        """extra: lines of configuration.
+        imap: IMAP too. The following need it:
+        quota: what a mailbox may hold, as Dovecot writes it: 'storage=100K', 'messages=5'.
+        acl: {folder: rights of its owner}: {'Frozen': 'lrs'} can be read, and refuses APPEND.
+        masters: {user: password} of those that log in as everybody.
+        location: one of LOCATIONS; deliver() writes Maildir only.
+        prefix, separator: of the namespace: 'INBOX.' and '.' are as with Courier."""
         self.binary = shutil.which('dovecot', path='/usr/sbin:/usr/local/sbin:/usr/bin')
         if self.binary is None:
             raise Missing('no dovecot here (package dovecot-pop3d)')
+        if imap and not pathlib.Path('/usr/lib/dovecot/imap').exists():
+            raise Missing('no IMAP for dovecot here (package dovecot-imapd)')
+        self.with_imap, self.quota, self.acl = imap, quota, acl
+        self.masters, self.location = masters, location
+        self.prefix, self.separator = prefix, separator
         self.base = pathlib.Path(folder).resolve()
         self.users = dict(users)
         self.extra = extra
@@ -190,13 +265,20 @@ class Dovecot:
         (self.base / 'oauth2.conf').write_text(OAUTH2.format(base=self.base))
         (self.base / 'keys/default/HS256/default').write_bytes(base64.b64encode(TOKEN_KEY))
         for user in self.users:
-            self.make_maildir(user)
+            if self.location == 'mbox':
+                (self.base / 'mail' / user).mkdir(exist_ok=True)
+            else:
+                self.make_maildir(user)
         self.own(self.base)
 
     def write_users(self):
         (self.base / 'passwd').write_text(
             ''.join(f'{u}:{{PLAIN}}{p}::::::\n' for u, p in self.users.items()))
         self.own(self.base / 'passwd')
+        if self.masters:
+            (self.base / 'masters').write_text(
+                ''.join(f'{u}:{{PLAIN}}{p}::::::\n' for u, p in self.masters.items()))
+            self.own(self.base / 'masters')
 
     def own(self, top):
         """Gives top and all below to the server's user; folders above must let it through."""
@@ -229,14 +311,35 @@ class Dovecot:
         self.own(box)
         return paths
 
+    def imap_config(self):
+        self.imap, self.imaps = free_port(), free_port()
+        plugins, settings = [], []
+        if self.quota:
+            plugins += ['quota', 'imap_quota']
+            settings += ['quota = count:User quota', 'quota_vsizes = yes',
+                         f'quota_rule = *:{self.quota}', 'quota_grace = 0']
+        if self.acl:
+            plugins += ['acl', 'imap_acl']
+            settings += [f'acl = vfile:{self.base}/acl']
+            (self.base / 'acl').write_text(
+                ''.join(f'{folder} owner {rights}\n' for folder, rights in self.acl.items()))
+            self.own(self.base / 'acl')
+        return IMAP.format(imap=self.imap, imaps=self.imaps, plugins=' '.join(plugins),
+                           settings='\n  '.join(settings))
+
     def write_config(self):
         self.plain, self.tls = free_port(), free_port()
+        more = self.imap_config() if self.with_imap else ''
+        more += MASTER.format(base=self.base) if self.masters else ''
         path = self.base / 'dovecot.conf'
         group = subprocess.run(['id', '-gn', self.user], check=True, capture_output=True,
                                text=True).stdout.strip()
         path.write_text(CONFIG.format(
             base=self.base, user=self.user, group=group, uid=self.uid, gid=self.gid,
-            mechanisms=self.mechanisms, extra=self.extra, plain=self.plain, tls=self.tls,
+            mechanisms=self.mechanisms, extra=self.extra, more=more,
+            protocols='pop3 imap' if self.with_imap else 'pop3',
+            location=LOCATIONS[self.location].format(base=self.base), prefix=self.prefix,
+            separator=self.separator, plain=self.plain, tls=self.tls,
             certificate=self.base / 'server.pem', key=self.base / 'server.key'))
         self.own(path)
         return path
