@@ -392,6 +392,11 @@ sqlite3_stmt *catalog_cursor(struct catalog *c, enum catalog_statement which, st
 	return prepare(c, sql[which], 0, f);
 }
 
+sqlite3_stmt *catalog_compose(struct catalog *c, const char *text, struct fault *f)
+{
+	return prepare(c, text, 0, f);
+}
+
 int catalog_step(struct catalog *c, sqlite3_stmt *s, struct fault *f)
 {
 	int r = sqlite3_step(s);

@@ -283,19 +283,6 @@ int catalog_get_place(struct catalog *c, const struct digest *d, struct location
 			  "bytes = max(bytes - ?2, 0) WHERE number = ?1")                          \
 	X(MOVE_MESSAGE, "UPDATE message SET segment = ?2, frame_offset = ?3, entry_offset = ?4 "   \
 			"WHERE id = ?1")                                                           \
-	X(FIND_MESSAGES,                                                                           \
-		"SELECT id, digest, size, archived, maildrop, class, segment, frame_offset, "      \
-		"entry_offset FROM message WHERE id < ?1 AND size >= ?2 AND size <= ?3 "           \
-		"AND archived >= ?4 AND archived < ?5 AND +digest >= ?6 AND +digest <= ?7 "        \
-		"AND (?8 IS NULL OR maildrop IN (SELECT number FROM maildrop WHERE name = ?8) "    \
-		"OR EXISTS (SELECT 1 FROM also WHERE message = id AND also.maildrop IN "           \
-		"(SELECT number FROM maildrop WHERE name = ?8))) ORDER BY id DESC LIMIT ?9")       \
-	X(COUNT_MESSAGES,                                                                          \
-		"SELECT count(*), total(size) FROM message WHERE size >= ?2 AND size <= ?3 "       \
-		"AND archived >= ?4 AND archived < ?5 AND +digest >= ?6 AND +digest <= ?7 "        \
-		"AND (?8 IS NULL OR maildrop IN (SELECT number FROM maildrop WHERE name = ?8) "    \
-		"OR EXISTS (SELECT 1 FROM also WHERE message = id AND also.maildrop IN "           \
-		"(SELECT number FROM maildrop WHERE name = ?8)))")                                 \
 	X(FIND_PREFIX, "SELECT id, digest, size, archived, maildrop, class, segment, "             \
 		       "frame_offset, entry_offset FROM message "                                  \
 		       "WHERE digest >= ?1 AND digest <= ?2 ORDER BY digest LIMIT 2")              \
@@ -350,6 +337,8 @@ enum catalog_statement {
 sqlite3_stmt *catalog_statement(struct catalog *c, enum catalog_statement which, struct fault *f);
 /* A statement of the caller's own, to be finalized by it, for cursors that live longer. */
 sqlite3_stmt *catalog_cursor(struct catalog *c, enum catalog_statement which, struct fault *f);
+/* The same of a text put together by find_sql.c. */
+sqlite3_stmt *catalog_compose(struct catalog *c, const char *text, struct fault *f);
 /* SQLITE_ROW -> 1, SQLITE_DONE -> 0, anything else <0. */
 int catalog_step(struct catalog *c, sqlite3_stmt *s, struct fault *f) MUST_CHECK;
 /* For statements without rows: step and reset. */

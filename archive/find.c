@@ -1,6 +1,7 @@
 /* Finding messages in the catalog; read.c reads them. */
 #include "archive/find.h"
 
+#include "archive/find_sql.h"
 #include "archive/handle.h"
 
 enum { PREFIX_MIN = 4 };
@@ -56,80 +57,66 @@ int message_from_row(struct store *s, sqlite3_stmt *row, struct message *ret, st
 	return 0;
 }
 
-/* The digests that begin with these hex digits, as a range. False: not hex, or more than
- * 64 digits. */
-static bool prefix_range(const char *hex, struct digest *ret_low, struct digest *ret_high)
-{
-	size_t len = strlen(hex);
-
-	if (len > DIGEST_HEX)
-		return false;
-	memset(ret_low->byte, 0x00, DIGEST_LEN);
-	memset(ret_high->byte, 0xff, DIGEST_LEN);
-	for (size_t i = 0; i < len; i++) {
-		const char *digits = "0123456789abcdef";
-		char c = hex[i] >= 'A' && hex[i] <= 'F' ? (char)(hex[i] + 'a' - 'A') : hex[i];
-		const char *at = memchr(digits, c, 16);
-
-		if (!at)
-			return false;
-		unsigned shift = i % 2 ? 0 : 4, nibble = (unsigned)(at - digits);
-		uint8_t keep = (uint8_t) ~(0xfu << shift);
-		ret_low->byte[i / 2] = (uint8_t)((ret_low->byte[i / 2] & keep) | nibble << shift);
-		ret_high->byte[i / 2] = (uint8_t)((ret_high->byte[i / 2] & keep) | nibble << shift);
-	}
-	return true;
-}
-
 /* ---- Cursors -------------------------------------------------------------------------------- */
 
 struct find_cursor {
 	struct store *store;
 	sqlite3_stmt *row;
-	struct digest low, high;
 	struct message message;
 };
 
-static int bad_id(struct fault *f)
+#define MESSAGE_COLUMNS                                                                            \
+	"SELECT message.id, message.digest, message.size, message.archived, message.maildrop, "    \
+	"message.class, message.segment, message.frame_offset, message.entry_offset"
+
+static sqlite3_stmt *prepare(struct store *s, struct find_sql *q, struct fault *f)
 {
-	return fault_set(f, FAULT_USAGE, SCOPE_MESSAGE, 0,
-		"a message id is 1 to %d hexadecimal digits", DIGEST_HEX);
+	const char *text = buffer_text(&q->text);
+	sqlite3_stmt *row = NULL;
+
+	if (!text)
+		(void)fault_memory(f);
+	else
+		row = catalog_compose(s->catalog, text, f);
+	if (row && find_sql_bind(q, row, f) < 0) {
+		(void)sqlite3_finalize(row);
+		return NULL;
+	}
+	return row;
 }
 
-static int bind_filter(sqlite3_stmt *s, const struct filter *filter, struct digest *low,
-	struct digest *high, struct fault *f)
+static int compose(struct find_sql *q, const struct condition *wanted,
+	const struct find_options *how, struct fault *f)
 {
-	if (filter->id && !*filter->id)
-		return bad_id(f);
-	if (!prefix_range(filter->id ? filter->id : "", low, high))
-		return bad_id(f);
-	bind_number(s, 1, INT64_MAX);
-	bind_number(s, 2, filter->min_size > INT64_MAX ? INT64_MAX : filter->min_size);
-	bind_number(s, 3,
-		filter->max_size && filter->max_size < INT64_MAX ? filter->max_size : INT64_MAX);
-	bind_number(s, 4, (uint64_t)(filter->since ? filter->since : INT64_MIN));
-	bind_number(s, 5, (uint64_t)(filter->before ? filter->before : INT64_MAX));
-	bind_bytes(s, 6, slice_of(low->byte, DIGEST_LEN));
-	bind_bytes(s, 7, slice_of(high->byte, DIGEST_LEN));
-	if (filter->account)
-		bind_text(s, 8, slice_text(filter->account));
-	return 0;
+	static const char *const order[] = {[FIND_NEWEST] = " ORDER BY message.id DESC",
+		[FIND_BY_PLACE] = " ORDER BY message.segment NULLS LAST, message.frame_offset, "
+				  "message.entry_offset"};
+
+	if (find_sql_add(q, MESSAGE_COLUMNS, f) < 0 || find_sql_where(q, wanted, f) < 0 ||
+		find_sql_add(q, order[how->order], f) < 0)
+		return -1;
+	if (how->limit == 0 || how->limit > INT64_MAX)
+		return 0;
+	if (find_sql_add(q, " LIMIT ", f) < 0)
+		return -1;
+	return find_sql_number(q, (int64_t)how->limit, f);
 }
 
-int find_open(
-	struct store *s, const struct filter *filter, struct find_cursor **ret, struct fault *f)
+int find_open(struct store *s, const struct condition *wanted, const struct find_options *how,
+	struct find_cursor **ret, struct fault *f)
 {
+	static const struct find_options all = {FIND_NEWEST, 0};
 	struct find_cursor *c CLEANUP(find_closep) = calloc(1, sizeof *c);
+	struct find_sql q CLEANUP(find_sql_deinit) = find_sql_make(INDEX_ABSENT);
 
 	if (!c)
 		return fault_memory(f);
 	c->store = s;
-	if (store_open_catalog(s, f) < 0)
+	if (store_open_catalog(s, f) < 0 || compose(&q, wanted, how ? how : &all, f) < 0)
 		return -1;
-	c->row = catalog_cursor(s->catalog, SQL_FIND_MESSAGES, f);
-	if (!c->row || bind_filter(c->row, filter, &c->low, &c->high, f) < 0)
+	c->row = prepare(s, &q, f);
+	if (!c->row)
 		return -1;
-	bind_number(c->row, 9, filter->limit ? filter->limit : UINT64_MAX); /* -1: no limit */
 	*ret = TAKE(c);
 	return 0;
 }
@@ -162,23 +149,47 @@ void find_closep(struct find_cursor **c)
 	*c = find_close(*c);
 }
 
-int find_count(struct store *s, const struct filter *filter, uint64_t *ret_messages,
-	uint64_t *ret_bytes, struct fault *f)
+/* The one row of a statement; two numbers of it. */
+static int read_sums(
+	struct store *s, struct find_sql *q, uint64_t *ret_n, uint64_t *ret_sum, struct fault *f)
 {
-	struct digest low, high;
+	sqlite3_stmt *row = prepare(s, q, f);
 
-	if (store_open_catalog(s, f) < 0)
-		return -1;
-	sqlite3_stmt *row = catalog_statement(s->catalog, SQL_COUNT_MESSAGES, f);
-	if (!row || bind_filter(row, filter, &low, &high, f) < 0)
+	if (!row)
 		return -1;
 	int r = catalog_step(s->catalog, row, f);
 	if (r > 0) {
-		*ret_messages = column_number(row, 0);
-		*ret_bytes = (uint64_t)sqlite3_column_double(row, 1);
+		*ret_n = column_number(row, 0);
+		*ret_sum = (uint64_t)sqlite3_column_double(row, 1);
 	}
-	(void)sqlite3_reset(row);
+	(void)sqlite3_finalize(row);
 	return r > 0 ? 0 : -1;
+}
+
+int find_count(struct store *s, const struct condition *wanted, uint64_t *ret_messages,
+	uint64_t *ret_bytes, struct fault *f)
+{
+	struct find_sql q CLEANUP(find_sql_deinit) = find_sql_make(INDEX_ABSENT);
+
+	if (store_open_catalog(s, f) < 0 ||
+		find_sql_add(&q, "SELECT count(*), total(message.size)", f) < 0 ||
+		find_sql_where(&q, wanted, f) < 0)
+		return -1;
+	return read_sums(s, &q, ret_messages, ret_bytes, f);
+}
+
+int find_unindexed(struct store *s, const struct condition *wanted, uint64_t *ret, struct fault *f)
+{
+	struct find_sql q CLEANUP(find_sql_deinit) = find_sql_make(INDEX_ABSENT);
+	uint64_t n = 0, sum;
+
+	if (condition_uses_index(wanted) &&
+		(store_open_catalog(s, f) < 0 || find_sql_add(&q, "SELECT count(*), 0", f) < 0 ||
+			find_sql_where_unknown(&q, wanted, f) < 0 ||
+			read_sums(s, &q, &n, &sum, f) < 0))
+		return -1;
+	*ret = n;
+	return 0;
 }
 
 int find_one(struct store *s, const char *hex, struct message *ret, struct fault *f)
@@ -186,7 +197,7 @@ int find_one(struct store *s, const char *hex, struct message *ret, struct fault
 	struct digest low, high;
 	struct message m CLEANUP(message_deinit) = {0};
 
-	if (strlen(hex) < PREFIX_MIN || !prefix_range(hex, &low, &high))
+	if (strlen(hex) < PREFIX_MIN || !find_digests(hex, &low, &high))
 		return fault_set(f, FAULT_USAGE, SCOPE_MESSAGE, 0,
 			"a message id is %d to %d hexadecimal digits", PREFIX_MIN, DIGEST_HEX);
 	if (store_open_catalog(s, f) < 0)

@@ -1,6 +1,7 @@
 /* Finding kept messages and reading them. */
 #pragma once
 
+#include "archive/condition.h"
 #include "archive/digest.h"
 #include "archive/moment.h"
 #include "archive/store.h"
@@ -26,20 +27,23 @@ struct message {
 };
 void message_deinit(struct message *m);
 
-/* All conditions must hold; zero or NULL means any. */
-struct filter {
-	const char *account;	     /* name of an account, exact */
-	moment_ms since, before;     /* archived >= since, < before */
-	uint64_t min_size, max_size; /* size >= min, <= max */
-	const char *id;		     /* hex digits of the digest's beginning */
-	uint64_t limit;
+enum find_order {
+	FIND_NEWEST,  /* the last kept first */
+	FIND_BY_PLACE /* as they lie in the segments, so that each frame is decoded once; what lies
+		       * in none comes last */
+};
+struct find_options {
+	enum find_order order;
+	uint64_t limit; /* 0: all */
 };
 
-/* Newest first. filter is borrowed until the cursor is closed. FAULT_USAGE when id is not 1 to 64
- * hex digits. */
+/* What matches wanted; NULL: all messages. how NULL: newest first, all. Neither is needed any more
+ * when it returns. A condition of the header is neither true nor false of a message that search.db
+ * does not know, so that nothing is found by it or by its contrary. FAULT_USAGE: an id that is not
+ * 1 to 64 hex digits. FAULT_DAMAGE: also of search.db. */
 struct find_cursor;
-int find_open(struct store *s, const struct filter *filter, struct find_cursor **ret,
-	struct fault *f) MUST_CHECK;
+int find_open(struct store *s, const struct condition *wanted, const struct find_options *how,
+	struct find_cursor **ret, struct fault *f) MUST_CHECK;
 enum { FIND_ROW = 1 };
 /* FIND_ROW with *ret borrowed until the next call (do not deinit it), or 0 at the end. */
 int find_next(struct find_cursor *c, struct message *ret, struct fault *f) MUST_CHECK;
@@ -47,8 +51,12 @@ struct find_cursor *find_close(struct find_cursor *c);
 void find_closep(struct find_cursor **c);
 
 /* How many messages match, and their bytes. */
-int find_count(struct store *s, const struct filter *filter, uint64_t *ret_messages,
+int find_count(struct store *s, const struct condition *wanted, uint64_t *ret_messages,
 	uint64_t *ret_bytes, struct fault *f) MUST_CHECK;
+/* How many messages are neither found nor left out for certain, because search.db does not know
+ * them (yet). */
+int find_unindexed(
+	struct store *s, const struct condition *wanted, uint64_t *ret, struct fault *f) MUST_CHECK;
 
 /* The one message whose digest begins with these 4 to 64 hex digits. FAULT_USAGE: not hex, or too
  * few; FAULT_MISSING: none; FIND_AMBIGUOUS: more than one. */

@@ -83,7 +83,7 @@ int store_ledger_grew(struct store *s, const struct ledger_at *at, struct fault 
 int aside_cut(
 	struct store *s, int fd, const char *what, uint64_t offset, struct fault *f) MUST_CHECK;
 
-/* A row of the columns that FIND_MESSAGES and its like select. Borrows nothing; owns account and
+/* A row of the columns that FIND_PREFIX and its like select. Borrows nothing; owns account and
  * class_. */
 int message_from_row(
 	struct store *s, sqlite3_stmt *row, struct message *ret, struct fault *f) MUST_CHECK;

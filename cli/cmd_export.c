@@ -67,14 +67,15 @@ static int export_one(struct export *x, const struct message *m, struct fault *f
 }
 
 /* 1 when it was stopped. */
-static int export_all(struct export *x, const struct filter *filter, struct fault *f)
+static int export_all(struct export *x, const struct condition *wanted, struct fault *f)
 {
+	static const struct find_options order = {FIND_BY_PLACE, 0};
 	struct find_cursor *c CLEANUP(find_closep) = NULL;
 	struct message m;
 	int r;
 
-	if (find_count(x->run->store, filter, &x->all, &x->all_bytes, f) < 0 ||
-		find_open(x->run->store, filter, &c, f) < 0)
+	if (find_count(x->run->store, wanted, &x->all, &x->all_bytes, f) < 0 ||
+		find_open(x->run->store, wanted, &order, &c, f) < 0)
 		return -1;
 	progress_begin(&x->run->progress);
 	while ((r = find_next(c, &m, f)) == FIND_ROW) {
@@ -132,11 +133,11 @@ static int finish(struct export *x, const char *path, int r, struct fault *f)
 
 /* Of what this is an export. */
 static int describe(const struct run *run, const struct export_format *format,
-	const struct filter *filter, struct buffer *to, struct fault *f)
+	const struct query *q, struct buffer *to, struct fault *f)
 {
-	if (buffer_append_format(to, f, "popkeep export 1\narchive %s\n%s", store_id(run->store),
-		    format->origin) < 0 ||
-		query_canonical(filter, to, f) < 0 || buffer_append_text(to, "\n", f) < 0)
+	if (buffer_append_format(to, f, "popkeep export 1\narchive %s\n%smessages%s%s\n",
+		    store_id(run->store), format->origin, q->canonical[0] ? " " : "",
+		    q->canonical) < 0)
 		return -1;
 	return buffer_text(to) ? 0 : fault_memory(f);
 }
@@ -164,26 +165,26 @@ static int export_run(struct run *run)
 	const struct export_format *format = chosen_format(run);
 	const char *path = option_value(&run->arguments, "output");
 	uint64_t messages = 0, bytes;
-	struct query q;
+	struct query q CLEANUP(query_deinit) = {0};
 	struct fault f;
 
 	if (!format)
 		return STATUS_USAGE;
 	if (query_read(&q, &run->arguments, run->out.utc, &f) < 0)
 		return run_usage(run, "%s", f.text);
-	if (!q.nothing && find_count(run->store, &q.filter, &messages, &bytes, &f) < 0)
+	if (find_count(run->store, q.wanted, &messages, &bytes, &f) < 0)
 		return run_fail(run, &f);
 	if (messages == 0) {
 		run_complain(run, "no message matches; nothing was written");
 		return STATUS_NOTHING;
 	}
-	if (describe(run, format, &q.filter, &origin, &f) < 0 ||
+	if (describe(run, format, &q, &origin, &f) < 0 ||
 		format->open(path, buffer_text(&origin), &x.to, &f) < 0)
 		return run_fail(run, &f);
 	if (x.to->earlier)
 		run_note(run, "going on with an earlier export");
 	stop_catch_signals();
-	int r = export_all(&x, &q.filter, &f);
+	int r = export_all(&x, q.wanted, &f);
 	return finish(&x, path, r, &f);
 }
 

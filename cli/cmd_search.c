@@ -16,7 +16,7 @@ static int print_count(struct run *run, const struct query *q)
 	struct json_line line;
 	struct fault f;
 
-	if (!q->nothing && find_count(run->store, &q->filter, &messages, &bytes, &f) < 0)
+	if (find_count(run->store, q->wanted, &messages, &bytes, &f) < 0)
 		return run_fail(run, &f);
 	if (run->json) {
 		json_line_begin(&line, "summary");
@@ -27,6 +27,17 @@ static int print_count(struct run *run, const struct query *q)
 		out_format(&run->out, "%" PRIu64 "\n", messages);
 	}
 	return messages ? STATUS_DONE : STATUS_NOTHING;
+}
+
+/* Of a query that asks for one account and what else must hold: its name, or NULL. */
+static const char *account_of(const struct condition *c)
+{
+	if (!c || c->kind == CONDITION_ACCOUNT)
+		return c ? c->text : NULL;
+	if (c->kind != CONDITION_AND)
+		return NULL;
+	const char *name = account_of(c->left);
+	return name ? name : account_of(c->right);
 }
 
 /* An account's name that is in no ledger line is worth a word: it is mistyped. */
@@ -55,16 +66,17 @@ struct totals {
 	uint64_t messages, bytes;
 };
 
-static int print_rows(struct run *run, const struct filter *filter, struct totals *totals)
+static int print_rows(struct run *run, const struct query *q, uint64_t limit, struct totals *totals)
 {
 	struct find_cursor *c CLEANUP(find_closep) = NULL;
+	const struct find_options how = {FIND_NEWEST, limit};
 	struct message_list listing CLEANUP(message_list_deinit) = {.run = run};
 	struct message m;
 	struct fault f;
 	int r;
 
 	message_list_begin(&listing);
-	if (find_open(run->store, filter, &c, &f) < 0)
+	if (find_open(run->store, q->wanted, &how, &c, &f) < 0)
 		return run_fail(run, &f);
 	while ((r = find_next(c, &m, &f)) == FIND_ROW && !out_is_over(&run->out)) {
 		totals->messages++;
@@ -88,59 +100,56 @@ static void print_summary(struct run *run, const struct totals *totals)
 }
 
 /* How many more there are than were shown. */
-static void say_what_is_left(struct run *run, struct filter filter)
+static void say_what_is_left(struct run *run, const struct query *q, uint64_t limit)
 {
-	uint64_t all = 0, bytes, limit = filter.limit;
+	uint64_t all = 0, bytes;
 	char shown_text[TEXT_NUMBER], all_text[TEXT_NUMBER];
 	struct fault f;
 
-	filter.limit = 0;
-	if (limit && find_count(run->store, &filter, &all, &bytes, &f) == 0 && all > limit)
+	if (limit && find_count(run->store, q->wanted, &all, &bytes, &f) == 0 && all > limit)
 		run_note(run, "the newest %s of %s; --limit 0 shows all",
 			text_count(limit, shown_text), text_count(all, all_text));
 }
 
-static int read_limit(struct run *run, struct filter *filter)
+static int read_limit(struct run *run, uint64_t *ret)
 {
 	const char *text = option_value(&run->arguments, "limit");
 
-	filter->limit = run->out.terminal && !run->json ? LIMIT_ON_TERMINAL : 0;
+	*ret = run->out.terminal && !run->json ? LIMIT_ON_TERMINAL : 0;
 	if (!text)
 		return 0;
-	filter->limit = 0;
+	*ret = 0;
 	for (const char *p = text; *p; p++) {
 		if (*p < '0' || *p > '9' || p - text > 9)
 			return run_usage(run, "--limit needs a number; 0 means all");
-		filter->limit = filter->limit * 10 + (uint64_t)(*p - '0');
+		*ret = *ret * 10 + (uint64_t)(*p - '0');
 	}
 	return text[0] ? 0 : run_usage(run, "--limit needs a number; 0 means all");
 }
 
 static int search_run(struct run *run)
 {
-	struct query q;
+	struct query q CLEANUP(query_deinit) = {0};
+	uint64_t limit;
 	struct totals totals = {0};
 	struct fault f;
 
 	if (query_read(&q, &run->arguments, run->out.utc, &f) < 0)
 		return run_usage(run, "%s", f.text);
-	int status = read_limit(run, &q.filter);
+	int status = read_limit(run, &limit);
 	if (status)
 		return status;
-	if (option_given(&run->arguments, "count")) {
-		q.filter.limit = 0;
+	if (option_given(&run->arguments, "count"))
 		return print_count(run, &q);
-	}
-	if (!q.nothing)
-		status = print_rows(run, &q.filter, &totals);
+	status = print_rows(run, &q, limit, &totals);
 	if (run->json)
 		print_summary(run, &totals);
 	if (status == STATUS_DONE && totals.messages == 0) {
-		explain_nothing(run, q.filter.account);
+		explain_nothing(run, account_of(q.wanted));
 		return STATUS_NOTHING;
 	}
 	if (!option_given(&run->arguments, "limit"))
-		say_what_is_left(run, q.filter);
+		say_what_is_left(run, &q, limit);
 	return status;
 }
 

@@ -14,14 +14,17 @@
 
 static int say_ambiguous(struct run *run, const char *id)
 {
-	struct filter filter = {.id = id, .limit = 10};
+	char *text CLEANUP(freep) = strdup(id);
+	const struct condition wanted = {
+		.kind = CONDITION_ID, .text = text, .low = INT64_MIN, .high = INT64_MAX};
+	static const struct find_options ten = {FIND_NEWEST, 10};
 	struct find_cursor *c CLEANUP(find_closep) = NULL;
 	struct message m;
 	struct fault f;
 	char hex[DIGEST_HEX + 1], archived[TEXT_MOMENT];
 
 	run_complain(run, "more than one message's id begins with %s; give more digits:", id);
-	if (find_open(run->store, &filter, &c, &f) < 0)
+	if (find_open(run->store, &wanted, &ten, &c, &f) < 0)
 		return run_fail(run, &f);
 	while (find_next(c, &m, &f) == FIND_ROW) {
 		digest_hex(&m.digest, hex);

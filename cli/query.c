@@ -1,10 +1,9 @@
 #include "cli/query.h"
 
 #include "archive/escape.h"
+#include "archive/limits.h"
 #include "cli/date.h"
 #include "daemon/quantity.h"
-
-#include <inttypes.h>
 
 enum comparison { AT, LESS, AT_MOST, MORE, AT_LEAST };
 
@@ -27,15 +26,52 @@ static enum comparison take_comparison(const char **text)
 	return AT;
 }
 
-static void at_least(moment_ms *bound, moment_ms t)
+void query_deinit(struct query *q)
 {
-	*bound = t > *bound ? t : *bound;
+	q->wanted = condition_free(q->wanted);
+	freep(&q->canonical);
 }
 
-/* 0 is no bound. */
-static void before(moment_ms *bound, moment_ms t)
+struct condition *query_both(struct condition *a, struct condition *b, struct fault *f)
 {
-	*bound = *bound == 0 || t < *bound ? t : *bound;
+	if (!a || !b)
+		return a ? a : b;
+	struct condition *both = condition_new(CONDITION_AND, f);
+
+	if (!both) {
+		condition_free(a);
+		condition_free(b);
+		return NULL;
+	}
+	both->left = a;
+	both->right = b;
+	return both;
+}
+
+/* Takes more. */
+static int also(struct query *q, struct condition *more, struct fault *f)
+{
+	q->wanted = query_both(q->wanted, more, f);
+	return q->wanted ? 0 : -1;
+}
+
+/* begin and end: the span that was named. */
+static int add_span(struct query *q, enum condition_kind kind, enum comparison sign, int64_t begin,
+	int64_t end, struct fault *f)
+{
+	struct condition *c = condition_new(kind, f);
+
+	if (!c)
+		return -1;
+	if (sign == AT || sign == AT_LEAST)
+		c->low = begin;
+	if (sign == MORE)
+		c->low = end;
+	if (sign == LESS)
+		c->high = begin;
+	if (sign == AT || sign == AT_MOST)
+		c->high = end;
+	return also(q, c, f);
 }
 
 static int add_archived(
@@ -49,32 +85,7 @@ static int add_archived(
 			"\"%s\" is no date; write YYYY-MM-DD, or 2026-01-31T23:59:00 with Z, "
 			"+01:00 or nothing behind it",
 			escape_text(slice_text(date), text, sizeof text));
-	if (c == AT || c == AT_LEAST)
-		at_least(&q->filter.since, begin);
-	if (c == MORE)
-		at_least(&q->filter.since, end);
-	if (c == LESS)
-		before(&q->filter.before, begin);
-	if (c == AT || c == AT_MOST)
-		before(&q->filter.before, end);
-	/* Nothing was archived in 1970; 0 and less would mean no bound. */
-	if (q->filter.before < 0 || ((c == LESS || c == AT_MOST) && q->filter.before == 0))
-		q->nothing = true;
-	return 0;
-}
-
-static void size_at_least(struct query *q, uint64_t n)
-{
-	q->filter.min_size = n > q->filter.min_size ? n : q->filter.min_size;
-}
-
-/* 0 is no bound in a filter, and there is no message of 0 bytes to be asked for. */
-static void size_at_most(struct query *q, uint64_t n)
-{
-	if (n == 0)
-		q->nothing = true;
-	else if (q->filter.max_size == 0 || n < q->filter.max_size)
-		q->filter.max_size = n;
+	return add_span(q, CONDITION_ARCHIVED, c, begin, end, f);
 }
 
 static int add_size(struct query *q, enum comparison c, const char *size, struct fault *f)
@@ -86,29 +97,30 @@ static int add_size(struct query *q, enum comparison c, const char *size, struct
 		return fault_set(f, FAULT_USAGE, SCOPE_SESSION, 0,
 			"\"%s\" is no size; write bytes, or 10K, 3M, 1G",
 			escape_text(slice_text(size), text, sizeof text));
-	if (c == MORE)
-		size_at_least(q, n == UINT64_MAX ? n : n + 1);
-	if (c == AT || c == AT_LEAST)
-		size_at_least(q, n);
-	if (c == LESS)
-		size_at_most(q, n ? n - 1 : 0);
-	if (c == AT || c == AT_MOST)
-		size_at_most(q, n);
-	return 0;
+	int64_t bytes = n < INT64_MAX ? (int64_t)n : INT64_MAX - 1;
+
+	return add_span(q, CONDITION_SIZE, c, bytes, bytes + 1, f);
+}
+
+static int add_text(struct query *q, enum condition_kind kind, const char *text, struct fault *f)
+{
+	struct condition *c = condition_new(kind, f);
+
+	if (!c)
+		return -1;
+	c->text = strdup(text);
+	if (!c->text) {
+		condition_free(c);
+		return fault_memory(f);
+	}
+	return also(q, c, f);
 }
 
 static int add_account(struct query *q, const char *name, struct fault *f)
 {
-	char text[128];
-
 	if (!name[0])
 		return fault_set(f, FAULT_USAGE, SCOPE_SESSION, 0, "an account's name is empty");
-	if (q->filter.account && strcmp(q->filter.account, name) != 0)
-		return fault_set(f, FAULT_USAGE, SCOPE_SESSION, 0,
-			"more than one account asked for (\"%s\" too); ask for one at a time",
-			escape_text(slice_text(name), text, sizeof text));
-	q->filter.account = name;
-	return 0;
+	return add_text(q, CONDITION_ACCOUNT, name, f);
 }
 
 static int add_id(struct query *q, const char *hex, struct fault *f)
@@ -120,11 +132,7 @@ static int add_id(struct query *q, const char *hex, struct fault *f)
 		return fault_set(f, FAULT_USAGE, SCOPE_SESSION, 0,
 			"\"%s\" is no id; write the first digits (0-9, a-f) of one",
 			escape_text(slice_text(hex), text, sizeof text));
-	if (q->filter.id && strcmp(q->filter.id, hex) != 0)
-		return fault_set(f, FAULT_USAGE, SCOPE_SESSION, 0,
-			"more than one id asked for; ask for one at a time");
-	q->filter.id = hex;
-	return 0;
+	return add_text(q, CONDITION_ID, hex, f);
 }
 
 static int add_word(struct query *q, const char *word, bool utc, struct fault *f)
@@ -181,7 +189,8 @@ static int add_options(struct query *q, const struct arguments *a, bool utc, str
 
 int query_read(struct query *ret, const struct arguments *a, bool utc, struct fault *f)
 {
-	struct query q = {0};
+	struct query q CLEANUP(query_deinit) = {0};
+	struct buffer text CLEANUP(buffer_deinit) = buffer_make(LIMIT_QUERY + 1);
 
 	if (add_options(&q, a, utc, f) < 0)
 		return -1;
@@ -189,39 +198,12 @@ int query_read(struct query *ret, const struct arguments *a, bool utc, struct fa
 		if (add_word(&q, operands(a)[i], utc, f) < 0)
 			return -1;
 	}
-	if (q.filter.before && q.filter.since >= q.filter.before)
-		q.nothing = true;
-	if (q.filter.max_size && q.filter.min_size > q.filter.max_size)
-		q.nothing = true;
+	if (query_canonical(q.wanted, &text, f) < 0)
+		return -1;
+	q.canonical = buffer_text(&text) ? strdup(buffer_text(&text)) : NULL;
+	if (!q.canonical)
+		return fault_memory(f);
 	*ret = q;
+	q = (struct query){0};
 	return 0;
-}
-
-static int add_moment_word(struct buffer *to, const char *word, moment_ms t, struct fault *f)
-{
-	char text[MOMENT_TEXT];
-
-	if (t == 0)
-		return 0;
-	moment_format(t, text);
-	return buffer_append_format(to, f, " archived:%s%s", word, text);
-}
-
-int query_canonical(const struct filter *filter, struct buffer *to, struct fault *f)
-{
-	if (buffer_append_text(to, "messages", f) < 0)
-		return -1;
-	if (filter->account && (buffer_append_text(to, " account:", f) < 0 ||
-				       escape_append(to, slice_text(filter->account), f) < 0))
-		return -1;
-	if (add_moment_word(to, ">=", filter->since, f) < 0 ||
-		add_moment_word(to, "<", filter->before, f) < 0)
-		return -1;
-	if (filter->min_size &&
-		buffer_append_format(to, f, " size:>=%" PRIu64, filter->min_size) < 0)
-		return -1;
-	if (filter->max_size &&
-		buffer_append_format(to, f, " size:<=%" PRIu64, filter->max_size) < 0)
-		return -1;
-	return filter->id ? buffer_append_format(to, f, " id:%s", filter->id) : 0;
 }

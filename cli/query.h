@@ -27,14 +27,20 @@
 	"archived:<DATE, archived:DATE, size:>1M, size:<10K, id:HEX. Dates are YYYY-MM-DD\n"       \
 	"or RFC 3339, in the local zone."
 
+/* Zero-initialise. */
 struct query {
-	struct filter filter; /* borrows from the arguments */
-	bool nothing;	      /* contradicts itself: no message can match */
+	struct condition *wanted; /* NULL: all messages */
+	char *canonical; /* the same query in the same words, dates in UTC; "": all messages. At
+			  * most LIMIT_QUERY bytes of UTF-8, without control characters */
 };
+void query_deinit(struct query *q);
 
 /* words and the options above. utc as in date.h. FAULT_USAGE. */
 int query_read(struct query *ret, const struct arguments *a, bool utc, struct fault *f) MUST_CHECK;
 
-/* What the filter says, in the words of the language, dates in UTC: the same for the same filter.
- */
-int query_canonical(const struct filter *filter, struct buffer *to, struct fault *f) MUST_CHECK;
+/* ---- The parts of it ------------------------------------------------------------------------- */
+
+/* Both; takes them, and accepts NULL as what is always true. NULL on want of memory. */
+struct condition *query_both(struct condition *a, struct condition *b, struct fault *f);
+/* wanted in the words of the language: what reads as the same tree. */
+int query_canonical(const struct condition *wanted, struct buffer *to, struct fault *f) MUST_CHECK;

@@ -176,11 +176,10 @@ static void reading_deinit(struct reading *r)
 static int collect(struct reading *r)
 {
 	struct find_cursor *c CLEANUP(find_closep) = NULL;
-	struct filter any = {0};
 	struct message m;
 	int got;
 
-	if (find_open(r->store, &any, &c, &r->f) < 0)
+	if (find_open(r->store, NULL, NULL, &c, &r->f) < 0)
 		return -1;
 	while ((got = find_next(c, &m, &r->f)) == FIND_ROW) {
 		if (r->n == r->size) {

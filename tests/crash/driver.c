@@ -445,12 +445,11 @@ static void print_notices(struct run *r)
 static int print_messages(struct run *r)
 {
 	struct find_cursor *c CLEANUP(find_closep) = NULL;
-	struct filter all = {0};
 	struct message m;
 	char hex[DIGEST_HEX + 1];
 	int got;
 
-	if (find_open(r->store, &all, &c, &r->f) < 0)
+	if (find_open(r->store, NULL, NULL, &c, &r->f) < 0)
 		return -1;
 	while ((got = find_next(c, &m, &r->f)) == FIND_ROW) {
 		digest_hex(&m.digest, hex);

@@ -91,11 +91,10 @@ static struct item *attached(struct world *w, unsigned i)
 static void note_digests(struct world *w)
 {
 	struct find_cursor *c CLEANUP(find_closep) = NULL;
-	struct filter all = {0};
 	struct message m;
 
 	flips.n = 0;
-	ok(w, find_open(w->store, &all, &c, &w->f));
+	ok(w, find_open(w->store, NULL, NULL, &c, &w->f));
 	while (find_next(c, &m, &w->f) == FIND_ROW) {
 		assert_true(flips.n < MESSAGES_MAX);
 		flips.digest[flips.n++] = m.digest;

@@ -59,11 +59,10 @@ static int commit_it(struct world *w)
 static int find_it(struct world *w)
 {
 	struct find_cursor *c CLEANUP(find_closep) = NULL;
-	struct filter all = {0};
 	struct message m;
 	int r;
 
-	if (find_open(w->store, &all, &c, &w->f) < 0)
+	if (find_open(w->store, NULL, NULL, &c, &w->f) < 0)
 		return -1;
 	while ((r = find_next(c, &m, &w->f)) == FIND_ROW) {
 		if (message_check(w->store, &m, &w->f) < 0)
@@ -156,9 +155,8 @@ static int teardown(void **state)
 static uint64_t count(struct world *w)
 {
 	uint64_t messages = 0, bytes;
-	struct filter all = {0};
 
-	ok(w, find_count(w->store, &all, &messages, &bytes, &w->f));
+	ok(w, find_count(w->store, NULL, &messages, &bytes, &w->f));
 	return messages;
 }
 

@@ -140,12 +140,11 @@ static int verify(struct world *w)
 static int read_all(struct world *w)
 {
 	struct find_cursor *c CLEANUP(find_closep) = NULL;
-	struct filter all = {0};
 	struct message m;
 	unsigned found = 0;
 	int r;
 
-	if (find_open(w->store, &all, &c, &w->f) < 0)
+	if (find_open(w->store, NULL, NULL, &c, &w->f) < 0)
 		return -1;
 	while ((r = find_next(c, &m, &w->f)) == FIND_ROW) {
 		if (message_check(w->store, &m, &w->f) < 0)

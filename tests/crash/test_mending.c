@@ -49,9 +49,8 @@ static void keep(struct world *w, struct store *s, unsigned i, const char *uidl)
 static uint64_t count(struct world *w, struct store *s)
 {
 	uint64_t messages = 0, bytes;
-	struct filter all = {0};
 
-	ok(w, find_count(s, &all, &messages, &bytes, &w->f));
+	ok(w, find_count(s, NULL, &messages, &bytes, &w->f));
 	return messages;
 }
 
@@ -273,14 +272,13 @@ static void cursors_outlive_a_rebuild_by_another_process(void **state)
 	struct world *w = *state;
 	struct find_cursor *c CLEANUP(find_closep) = NULL;
 	struct known_cursor *k CLEANUP(known_closep) = NULL;
-	struct filter all = {0};
 	struct message m;
 	struct known known;
 	struct rebuild_sums sums;
 
 	for (unsigned i = 0; i < 3; i++)
 		keep(w, w->store, i, (const char *[]){"a", "b", "c"}[i]);
-	ok(w, find_open(w->store, &all, &c, &w->f));
+	ok(w, find_open(w->store, NULL, NULL, &c, &w->f));
 	ok(w, known_open(w->store, w->drop.number, &k, &w->f));
 	assert_int_equal(find_next(c, &m, &w->f), FIND_ROW);
 	assert_int_equal(known_next(k, &known, &w->f), KNOWN_ROW);

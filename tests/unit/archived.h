@@ -48,9 +48,8 @@ static inline void keep(struct world *w, unsigned from, unsigned n)
 static inline uint64_t count(struct world *w)
 {
 	uint64_t messages = 0, bytes;
-	struct filter all = {0};
 
-	ok(w, find_count(w->store, &all, &messages, &bytes, &w->f));
+	ok(w, find_count(w->store, NULL, &messages, &bytes, &w->f));
 	return messages;
 }
 
@@ -73,11 +72,10 @@ static inline unsigned damages(struct world *w)
 static inline unsigned readable(struct world *w)
 {
 	struct find_cursor *c CLEANUP(find_closep) = NULL;
-	struct filter all = {0};
 	struct message m;
 	unsigned n = 0;
 
-	ok(w, find_open(w->store, &all, &c, &w->f));
+	ok(w, find_open(w->store, NULL, NULL, &c, &w->f));
 	while (find_next(c, &m, &w->f) == FIND_ROW) {
 		if (message_check(w->store, &m, &w->f) == 0)
 			n++;

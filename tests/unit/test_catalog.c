@@ -78,11 +78,10 @@ static void a_later_schema_is_refused_and_left_alone(void **state)
 static bool may_scan(enum catalog_statement which)
 {
 	static const enum catalog_statement may[] = {
-		SQL_COUNT_MESSAGES, /* `search --count`: a sum over what matches */
-		SQL_TOTALS,	    /* `status`: counts and sizes of all */
-		SQL_ALL_HEALTH,	    /* `status`: the few accounts that are not well */
-		SQL_MOVE_TO_PLACE,  /* a seal: the places of the new segment, which are there for it
-				     */
+		SQL_TOTALS,	   /* `status`: counts and sizes of all */
+		SQL_ALL_HEALTH,	   /* `status`: the few accounts that are not well */
+		SQL_MOVE_TO_PLACE, /* a seal: the places of the new segment, which are there for it
+				    */
 		SQL_UIDL_OF_MESSAGE, /* its index is made when a message is lost */
 		SQL_OPEN_SEGMENT,    /* from the newest, and stops at the first that is open */
 	};

@@ -36,9 +36,8 @@ static void keep(struct world *w, unsigned from, unsigned n)
 static uint64_t count(struct world *w)
 {
 	uint64_t messages = 0, bytes;
-	struct filter all = {0};
 
-	ok(w, find_count(w->store, &all, &messages, &bytes, &w->f));
+	ok(w, find_count(w->store, NULL, &messages, &bytes, &w->f));
 	return messages;
 }
 
@@ -62,11 +61,10 @@ static unsigned damages(struct world *w)
 static unsigned readable(struct world *w)
 {
 	struct find_cursor *c CLEANUP(find_closep) = NULL;
-	struct filter all = {0};
 	struct message m;
 	unsigned n = 0;
 
-	ok(w, find_open(w->store, &all, &c, &w->f));
+	ok(w, find_open(w->store, NULL, NULL, &c, &w->f));
 	while (find_next(c, &m, &w->f) == FIND_ROW)
 		n += message_check(w->store, &m, &w->f) == 0;
 	return n;
@@ -239,13 +237,13 @@ static void rebuild_gives_the_same_rows(void **state)
 	struct rebuild_sums sums;
 	struct message before CLEANUP(message_deinit) = {0}, after CLEANUP(message_deinit) = {0};
 	char hex[DIGEST_HEX + 1];
-	struct filter all = {.limit = 1};
+	const struct find_options one = {.limit = 1};
 	struct find_cursor *c = NULL;
 	struct message newest;
 
 	keep(w, 0, 5);
 	assert_int_equal(commit_one(w, message(w, 1, "again")), OUTCOME_SEEN);
-	ok(w, find_open(w->store, &all, &c, &w->f));
+	ok(w, find_open(w->store, NULL, &one, &c, &w->f));
 	assert_int_equal(find_next(c, &newest, &w->f), FIND_ROW);
 	digest_hex(&newest.digest, hex);
 	find_close(c);
