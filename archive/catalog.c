@@ -1,6 +1,7 @@
 #include "archive/catalog.h"
 
 #include "archive/catalog_drops.h"
+#include "archive/database.h"
 #include "archive/limits.h"
 
 #include <errno.h>
@@ -140,22 +141,11 @@ struct catalog {
 	int schema;
 };
 
-/* What SQLite says of a file that is broken is damage; of a full disk, a failed write. */
+static const struct database_words words = {"catalog.db", "run `popkeep rebuild`"};
+
 static int trouble(struct catalog *c, int code, struct fault *f)
 {
-	int primary = code & 0xff;
-	enum fault_code kind = primary == SQLITE_CORRUPT || primary == SQLITE_NOTADB ? FAULT_DAMAGE
-			       : primary == SQLITE_FULL || primary == SQLITE_IOERR   ? FAULT_WRITE
-			       : primary == SQLITE_NOMEM			     ? FAULT_MEMORY
-			       : primary == SQLITE_BUSY				     ? FAULT_BUSY
-										     : FAULT_SYSTEM;
-
-	return fault_set(f, kind, SCOPE_ARCHIVE, code, "catalog.db: %s%s",
-		c->db ? sqlite3_errmsg(c->db) : sqlite3_errstr(code),
-		kind == FAULT_DAMAGE ? "; run `popkeep rebuild`"
-		: primary == SQLITE_READONLY
-			? "; the archive's owner must be able to write to it and to its folder"
-			: "");
+	return database_trouble(c->db, &words, code, f);
 }
 
 static int run_text(struct catalog *c, const char *text, struct fault *f)
@@ -167,14 +157,8 @@ static int run_text(struct catalog *c, const char *text, struct fault *f)
 
 static int get_pragma(struct catalog *c, const char *text, int *ret, struct fault *f)
 {
-	sqlite3_stmt *s = NULL;
-	int r = sqlite3_prepare_v2(c->db, text, -1, &s, NULL);
+	int r = database_number(c->db, text, ret);
 
-	if (r == SQLITE_OK)
-		r = sqlite3_step(s);
-	if (r == SQLITE_ROW)
-		*ret = sqlite3_column_int(s, 0);
-	(void)sqlite3_finalize(s);
 	return r == SQLITE_ROW ? 0 : trouble(c, r, f);
 }
 
@@ -249,59 +233,20 @@ static int configure(struct catalog *c, enum catalog_mode mode, struct fault *f)
 	return run_text(c, "PRAGMA query_only = 1; PRAGMA cache_size = -4096", f);
 }
 
-/* Of a folder that cannot be written: SQLite would make its -wal and -shm there. Where no -wal is
- * there, nothing is missing in the file, and nobody changes it. */
-static bool is_immutable(const char *path, enum catalog_mode mode)
-{
-	char name[PATH_MAX];
-
-	(void)snprintf(name, sizeof name, "%s-wal", path);
-	if (mode != CATALOG_READ || access(name, F_OK) == 0)
-		return false;
-	(void)snprintf(name, sizeof name, "%s", path);
-	char *slash = strrchr(name, '/');
-	if (!slash)
-		(void)snprintf(name, sizeof name, ".");
-	else
-		slash[slash == name ? 1 : 0] = '\0';
-	return faccessat(AT_FDCWD, name, W_OK, AT_EACCESS) < 0 &&
-	       (errno == EACCES || errno == EROFS);
-}
-
-/* The path as SQLite's URI, for the parameter that no flag has. */
-static int open_immutable(const char *path, sqlite3 **ret, struct fault *f)
-{
-	struct buffer uri CLEANUP(buffer_deinit) = buffer_make(4 * PATH_MAX);
-
-	if (buffer_append_text(&uri, "file:", f) < 0)
-		return SQLITE_NOMEM;
-	for (const char *p = path; *p; p++) {
-		bool plain = *p != '%' && *p != '?' && *p != '#';
-
-		if (buffer_append_format(
-			    &uri, f, plain ? "%c" : "%%%02x", (unsigned)(unsigned char)*p) < 0)
-			return SQLITE_NOMEM;
-	}
-	if (buffer_append_text(&uri, "?immutable=1", f) < 0 || !buffer_text(&uri))
-		return SQLITE_NOMEM;
-	return sqlite3_open_v2(buffer_text(&uri), ret,
-		SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_READONLY | SQLITE_OPEN_URI, NULL);
-}
-
 int catalog_open(const char *path, enum catalog_mode mode, struct catalog **ret, struct fault *f)
 {
 	struct catalog *c CLEANUP(catalog_closep) = calloc(1, sizeof *c);
-	int flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_READWRITE;
 
 	if (!c)
 		return fault_memory(f);
 	if (access(path, F_OK) != 0 && mode < CATALOG_CREATE)
 		return fault_set(f, FAULT_DAMAGE, SCOPE_ARCHIVE, errno,
 			"catalog.db is missing; run `popkeep rebuild`");
-	int r = is_immutable(path, mode)
-			? open_immutable(path, &c->db, f)
-			: sqlite3_open_v2(path, &c->db,
-				  flags | (mode >= CATALOG_CREATE ? SQLITE_OPEN_CREATE : 0), NULL);
+	int r = database_open(path,
+		mode == CATALOG_READ	? DATABASE_READ
+		: mode == CATALOG_WRITE ? DATABASE_WRITE
+					: DATABASE_CREATE,
+		&c->db);
 	if (r != SQLITE_OK)
 		return trouble(c, r, f);
 	if (drops_new(&c->drops, f) < 0 || configure(c, mode, f) < 0 ||

@@ -18,7 +18,7 @@ struct writer_slot {
 enum { CLASSES_MAX = 16 }; /* retention classes with an open segment at once in one process */
 
 struct store {
-	char *folder, *catalog_path;
+	char *folder, *catalog_path, *search_path;
 	enum store_mode mode;
 	char id[ARCHIVE_ID];
 	int folder_fd, ledger_fd, segments_fd, lock_fd;
@@ -26,6 +26,7 @@ struct store {
 	uint64_t catalog_inode;	     /* rebuild puts another file in its place */
 	struct catalog *catalog_now; /* for looking again where a message lies: read.c */
 	uint64_t catalog_now_inode;
+	uint64_t search_inode; /* of the file that is attached: store_attach_search() */
 	struct writer_slot slot[CLASSES_MAX];
 	size_t slots;
 	struct frame_cache cache; /* for reading */
@@ -43,6 +44,7 @@ int store_new_segment(struct store *s, uint64_t *ret, struct fault *f) MUST_CHEC
 #define FILE_POPKEEP	  "POPKEEP"
 #define FILE_LOCK	  "lock"
 #define FILE_CATALOG	  "catalog.db"
+#define FILE_SEARCH	  "search.db" /* in search/, or in cache-dir */
 #define FILE_WRITE_FAILED "write-failed"
 #define FOLDER_LEDGER	  "ledger"
 #define FOLDER_SEGMENTS	  "segments"

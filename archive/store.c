@@ -118,6 +118,14 @@ static int refuse_network(const char *folder, struct fault *f)
 	return 0;
 }
 
+static int join(char **ret, const char *folder, const char *name)
+{
+	if (asprintf(ret, "%s/%s", folder, name) >= 0)
+		return 0;
+	*ret = NULL;
+	return -1;
+}
+
 static int allocate(const char *folder, const char *cache_dir, enum store_mode mode,
 	struct store **ret, struct fault *f)
 {
@@ -128,9 +136,10 @@ static int allocate(const char *folder, const char *cache_dir, enum store_mode m
 	s->mode = mode;
 	s->folder_fd = s->ledger_fd = s->segments_fd = s->lock_fd = -1;
 	s->folder = strdup(folder);
-	if (!s->folder || asprintf(&s->catalog_path, "%s/%s", cache_dir ? cache_dir : folder,
-				  FILE_CATALOG) < 0) {
-		s->catalog_path = NULL;
+	if (!s->folder ||
+		join(&s->catalog_path, cache_dir ? cache_dir : folder, FILE_CATALOG) < 0 ||
+		join(&s->search_path, cache_dir ? cache_dir : folder,
+			cache_dir ? FILE_SEARCH : FOLDER_SEARCH "/" FILE_SEARCH) < 0) {
 		store_close(s);
 		return fault_memory(f);
 	}
@@ -249,6 +258,7 @@ struct store *store_close(struct store *s)
 	free(s->notice);
 	free(s->folder);
 	free(s->catalog_path);
+	free(s->search_path);
 	free(s);
 	return NULL;
 }
