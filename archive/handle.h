@@ -29,9 +29,12 @@ struct store {
 	uint64_t search_inode; /* of the file that is attached: store_attach_search() */
 	struct writer_slot slot[CLASSES_MAX];
 	size_t slots;
-	struct frame_cache cache; /* for reading */
-	struct fault dead;	  /* code not NONE: a write failed, nothing more is written */
-	uint64_t unsealable[64];  /* segments that failed to be sealed by this handle */
+	struct frame_cache cache; /* for reading: read.c */
+	struct hasher *hasher;	  /* between two messages; NULL: none yet, or in use */
+	int reading_fd;		  /* the segment that was read last, or -1 */
+	uint64_t reading_segment;
+	struct fault dead;	 /* code not NONE: a write failed, nothing more is written */
+	uint64_t unsealable[64]; /* segments that failed to be sealed by this handle */
 	size_t unsealable_n;
 	char **notice; /* oldest first */
 	size_t notices;

@@ -8,6 +8,7 @@
 
 enum { SHOWN_DIGITS = 12 };
 
+/* One message. The hasher is the handle's, which has it back when all went well. */
 struct reading {
 	struct hasher *hasher;
 	uint64_t given;
@@ -24,12 +25,24 @@ static int digest_and_pass(void *context, struct slice bytes, struct fault *f)
 	return r->sink ? r->sink(r->context, bytes, f) : 0;
 }
 
+/* Neighbours lie in the same file: it stays open until another one is read. Borrowed. */
+static int open_segment(struct store *s, uint64_t segment, struct fault *f)
+{
+	if (s->reading_fd >= 0 && s->reading_segment == segment)
+		return s->reading_fd;
+	fd_closep(&s->reading_fd);
+	s->reading_fd = segment_open_file(s->segments_fd, segment, f);
+	s->reading_segment = segment;
+	return s->reading_fd;
+}
+
 static int damaged(struct store *s, const struct message *m, struct fault *f)
 {
 	char hex[DIGEST_HEX + 1];
 
 	/* Who reads it once more reads it from the disk. */
 	frame_cache_deinit(&s->cache);
+	fd_closep(&s->reading_fd);
 	digest_hex(&m->digest, hex);
 	hex[SHOWN_DIGITS] = '\0';
 	f->code = FAULT_DAMAGE;
@@ -57,6 +70,7 @@ static int open_now(struct store *s, struct fault *f)
 /* The place may have changed since the row was read. */
 static int look_again(struct store *s, struct message *m, bool *ret_moved, struct fault *f)
 {
+	fd_closep(&s->reading_fd); /* the file, too, may be another one */
 	if (open_now(s, f) < 0)
 		return -1;
 	sqlite3_stmt *row = catalog_statement(s->catalog_now, SQL_MESSAGE_BY_ID, f);
@@ -85,7 +99,7 @@ static int read_once(struct store *s, const struct message *m, uint64_t limit, m
 		fault_record(f, FAULT_DAMAGE, SCOPE_MESSAGE, 0, "it is in no segment");
 		return ENTRY_OTHER;
 	}
-	int fd CLEANUP(fd_closep) = segment_open_file(s->segments_fd, m->at.segment, f);
+	int fd = open_segment(s, m->at.segment, f);
 	if (fd < 0)
 		return ENTRY_OTHER;
 	return segment_read_entry(
@@ -95,12 +109,12 @@ static int read_once(struct store *s, const struct message *m, uint64_t limit, m
 int message_read(struct store *s, const struct message *m, message_sink *sink, void *context,
 	struct fault *f)
 {
-	struct hasher *hasher CLEANUP(hasher_freep) = NULL;
+	struct hasher *hasher CLEANUP(hasher_freep) = TAKE(s->hasher);
 	struct message at = *m; /* borrows the names */
 	struct digest found;
 	bool moved = false;
 
-	if (hasher_new(&hasher, f) < 0)
+	if (!hasher && hasher_new(&hasher, f) < 0)
 		return -1;
 	struct reading reading = {.hasher = hasher, .sink = sink, .context = context};
 	int r = read_once(s, &at, UINT64_MAX, digest_and_pass, &reading, f);
@@ -116,6 +130,7 @@ int message_read(struct store *s, const struct message *m, message_sink *sink, v
 	if (r < 0)
 		return -1;
 	hasher_end(hasher, &found);
+	s->hasher = TAKE(hasher);
 	if (r == 0 && digest_compare(&found, &m->digest) == 0)
 		return 0;
 	if (r == 0)

@@ -134,7 +134,7 @@ static int allocate(const char *folder, const char *cache_dir, enum store_mode m
 	if (!s)
 		return fault_memory(f);
 	s->mode = mode;
-	s->folder_fd = s->ledger_fd = s->segments_fd = s->lock_fd = -1;
+	s->folder_fd = s->ledger_fd = s->segments_fd = s->lock_fd = s->reading_fd = -1;
 	s->folder = strdup(folder);
 	if (!s->folder ||
 		join(&s->catalog_path, cache_dir ? cache_dir : folder, FILE_CATALOG) < 0 ||
@@ -247,6 +247,8 @@ struct store *store_close(struct store *s)
 		return NULL;
 	store_close_writers(s);
 	frame_cache_deinit(&s->cache);
+	hasher_free(s->hasher);
+	fd_closep(&s->reading_fd);
 	catalog_close(s->catalog);
 	catalog_close(s->catalog_now);
 	fd_closep(&s->ledger_fd);
