@@ -167,3 +167,8 @@
 /* What the header reader looks at */
 #define LIMIT_HEADER_BYTES (256 * KIB)
 #define LIMIT_HEADER_FIELD (16 * KIB)
+
+/* Reading mbox */
+#define LIMIT_MBOX_WINDOW (1 * MIB) /* looked at to know what the next byte is */
+#define LIMIT_MBOX_FROM	  1024	    /* a longer line is none that separates messages */
+#define LIMIT_MBOX_NAME	  128	    /* of a field: by it a header is known */
