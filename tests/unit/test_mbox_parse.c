@@ -164,23 +164,21 @@ static void a_length_gives_a_last_line_without_end(void **state)
 
 static void a_wrong_length_means_nothing(void **state)
 {
-	static const char *const wrong[] = {"0", "1", "3", "4", "50", "100", "99999999999999999999",
-		"9223372036854775807", "18446744073709551615"};
+	static const char *const wrong[] = {
+		"0", "1", "2", "5", "50", "9223372036854775807", "18446744073709551615", NULL};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+	for (const char *const *w = wrong; *w; w++) {
 		char in[256], out[128];
 
 		(void)snprintf(in, sizeof in,
 			FROM "Content-Length: %s\n\nxyz\n\n" FROM "B: 2\n\ny\n\n" FROM "C: 3\n",
-			wrong[i]);
-		(void)snprintf(out, sizeof out,
-			"[Content-Length: %s\n\nxyz%s][B: 2\n\ny\n][C: 3\n]", wrong[i],
-			strcmp(wrong[i], "3") == 0 ? "" : "\n");
-		if (strcmp(wrong[i], "3") == 0)
-			continue; /* leads to an end of line, an empty one, and is none */
+			*w);
+		(void)snprintf(
+			out, sizeof out, "[Content-Length: %s\n\nxyz\n][B: 2\n\ny\n][C: 3\n]", *w);
 		expect(in, MBOX_CL2, out);
-		assert_int_equal(counts.length_right, strcmp(wrong[i], "4") == 0);
+		assert_int_equal(counts.length_right, 0);
+		assert_int_equal(counts.length_wrong, 1);
 	}
 	expect(FROM "Content-Length: x\nContent-Length:\n\nx\n", MBOX_CL2,
 		"[Content-Length: x\nContent-Length:\n\nx\n]");
@@ -299,12 +297,14 @@ static uint32_t next_random(uint32_t *seed)
 	return *seed >> 16;
 }
 
+static const char SEPARATOR[] = FROM;
+
 /* Of words that are likely to be taken for something else. */
 static void random_message(uint32_t *seed, struct buffer *to)
 {
 	static const char *const words[] = {"From ", ">", ">From ", "\n", "\n\n", "\n\nFrom ", FROM,
-		"\n" FROM, "\n\n" FROM, "A: 1\n", "Content-Length: 7\n", "x", "\r", "\r\n", DATE,
-		"\nFrom", ">>", " ", "F", "\xef\xbb\xbf"};
+		"A: 1\n", "Content-Length: 7\n", "x", "\r", "\r\n", DATE, "\nFrom", ">>", " ", "F",
+		"\xef\xbb\xbf"};
 	size_t n = next_random(seed) % 12;
 
 	buffer_clear(to);
