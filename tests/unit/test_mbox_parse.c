@@ -302,9 +302,9 @@ static const char SEPARATOR[] = FROM;
 /* Of words that are likely to be taken for something else. */
 static void random_message(uint32_t *seed, struct buffer *to)
 {
-	static const char *const words[] = {"From ", ">", ">From ", "\n", "\n\n", "\n\nFrom ", FROM,
-		"A: 1\n", "Content-Length: 7\n", "x", "\r", "\r\n", DATE, "\nFrom", ">>", " ", "F",
-		"\xef\xbb\xbf"};
+	static const char *const words[] = {"From ", ">", ">From ", "\n", "\n\n", "\n\nFrom ",
+		SEPARATOR, "A: 1\n", "Content-Length: 7\n", "x", "\r", "\r\n", DATE, "\nFrom", ">>",
+		" ", "F", "\xef\xbb\xbf"};
 	size_t n = next_random(seed) % 12;
 
 	buffer_clear(to);
