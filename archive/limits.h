@@ -33,10 +33,12 @@
 #define LIMIT_WINDOW_BYTES (64 * MIB) /* announced octets in flight */
 
 /* IMAP, as a target of mail */
-#define LIMIT_IMAP_LINE	   (64 * KIB) /* a response without its literals */
-#define LIMIT_IMAP_LITERAL (4 * KIB)  /* kept of a literal in a response; the rest is passed over  \
+#define LIMIT_IMAP_LINE (64 * KIB) /* a response without its literals */
+#define LIMIT_IMAP_LITERAL                                                                         \
+	(4 * KIB)		      /* kept of a literal in a response; the rest is passed over  \
 				       */
 #define LIMIT_IMAP_LITERALS	16    /* in one response */
+#define LIMIT_IMAP_UNASKED	10000 /* responses between two replies that no command asked for */
 #define LIMIT_IMAP_DEPTH	16    /* of nested parentheses in one response */
 #define LIMIT_IMAP_FLAGS	4096  /* of a mailbox, or of one message, as text */
 #define LIMIT_IMAP_COMMANDS	4096  /* queued and in flight in one session */

@@ -4,10 +4,16 @@
 
 #include <stdio.h>
 
+/* The token says who we are; the message, whose mail it shall be. */
+static const char *identity(const struct account *account)
+{
+	return account->authzid ? account->authzid : account->user;
+}
+
 /* Both messages are fields that end with ^A, so a control character would end one early. */
 static int check(const struct account *account, const struct secret *token, struct fault *f)
 {
-	for (const char *c = account->user; *c; c++) {
+	for (const char *c = identity(account); *c; c++) {
 		if ((unsigned char)*c < ' ' || *c == 0x7f)
 			return fault_set(f, FAULT_USAGE, SCOPE_ACCOUNT, 0,
 				"the user name holds a control character");
@@ -47,7 +53,7 @@ int bearer_oauthbearer(struct buffer *to, const struct account *account, const s
 	struct fault *f)
 {
 	if (check(account, token, f) < 0 || buffer_append_text(to, "n,a=", f) < 0 ||
-		append_saslname(to, account->user, f) < 0 ||
+		append_saslname(to, identity(account), f) < 0 ||
 		buffer_append_format(to, f, ",\1host=%s\1port=%u\1", account->host, account->port) <
 			0)
 		return -1;
@@ -58,7 +64,7 @@ int bearer_xoauth2(struct buffer *to, const struct account *account, const struc
 	struct fault *f)
 {
 	if (check(account, token, f) < 0 ||
-		buffer_append_format(to, f, "user=%s\1", account->user) < 0)
+		buffer_append_format(to, f, "user=%s\1", identity(account)) < 0)
 		return -1;
 	return append_token(to, token, f);
 }

@@ -27,10 +27,12 @@
 static size_t on_line(char *data, size_t size, size_t n, void *context)
 {
 	struct connection *c = context;
+	struct slice line = slice_of(data, size * n);
+	int r = c->account->protocol == PROTOCOL_IMAP
+			? imap_preamble_add_line(&c->imap_preamble, line, &c->heard)
+			: preamble_add_line(&c->preamble, line, &c->heard);
 
-	if (preamble_add_line(&c->preamble, slice_of(data, size * n), &c->heard) < 0)
-		return 0;
-	return size * n;
+	return r < 0 ? 0 : size * n;
 }
 
 /* Without it libcurl would print to stdout. */
@@ -108,7 +110,7 @@ static bool set_proxy(struct connection *c)
 static bool set_limits(struct connection *c)
 {
 	return SET(c, CURLOPT_CONNECT_ONLY, 1L) && SET(c, CURLOPT_FRESH_CONNECT, 1L) &&
-	       SET(c, CURLOPT_PROTOCOLS_STR, "pop3,pop3s") &&
+	       SET(c, CURLOPT_PROTOCOLS_STR, "pop3,pop3s,imap,imaps") &&
 	       SET(c, CURLOPT_REDIR_PROTOCOLS_STR, "pop3s") && SET(c, CURLOPT_FOLLOWLOCATION, 0L) &&
 	       SET(c, CURLOPT_NOSIGNAL, 1L) && SET(c, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED) &&
 	       SET(c, CURLOPT_QUICK_EXIT, 1L) /* closing does not wait for a slow resolver */ &&
@@ -124,6 +126,15 @@ static bool set_callbacks(struct connection *c)
 	       SET(c, CURLOPT_WRITEFUNCTION, on_body);
 }
 
+static const char *scheme(const struct account *a)
+{
+	bool secure = a->tls == TLS_IMPLICIT;
+
+	if (a->protocol == PROTOCOL_IMAP)
+		return secure ? "imaps" : "imap";
+	return secure ? "pop3s" : "pop3";
+}
+
 /* Part by part, so that nothing in a host's name can become another part; without a user. */
 static int set_url(struct connection *c, struct fault *f)
 {
@@ -135,8 +146,7 @@ static int set_url(struct connection *c, struct fault *f)
 	c->url = curl_url();
 	if (!c->url)
 		return fault_memory(f);
-	if (curl_url_set(c->url, CURLUPART_SCHEME, a->tls == TLS_IMPLICIT ? "pop3s" : "pop3", 0) !=
-			CURLUE_OK ||
+	if (curl_url_set(c->url, CURLUPART_SCHEME, scheme(a), 0) != CURLUE_OK ||
 		curl_url_set(c->url, CURLUPART_HOST, host, 0) != CURLUE_OK ||
 		curl_url_set(c->url, CURLUPART_PORT, port, 0) != CURLUE_OK ||
 		!SET(c, CURLOPT_CURLU, c->url))
@@ -171,6 +181,7 @@ int connection_new(
 	c->socket = -1;
 	c->deadline_ms = monotonic_ms() + LIMIT_CONNECT_MS;
 	preamble_init(&c->preamble);
+	imap_preamble_init(&c->imap_preamble);
 	(void)snprintf(c->tls, sizeof c->tls, "none");
 	if (prepare(c, f) < 0)
 		return -1;
@@ -294,6 +305,11 @@ const struct fault *connection_fault(const struct connection *c)
 const struct preamble *connection_preamble(const struct connection *c)
 {
 	return &c->preamble;
+}
+
+const struct imap_preamble *connection_imap_preamble(const struct connection *c)
+{
+	return &c->imap_preamble;
 }
 
 /* Implicit TLS, or USE_SSL=ALL: UP means that it is there. */

@@ -1,6 +1,7 @@
-/* Connections to POP3 servers. libcurl does DNS, TCP, proxy, TLS or STLS and the first CAPA, and
- * stops there; from then on the connection's owner sends and receives the bytes. One struct network
- * is one event loop of one thread; all its connections belong to that thread.
+/* Connections to POP3 and IMAP servers, as the account's protocol says. libcurl does DNS, TCP,
+ * proxy, TLS, STLS or STARTTLS and the first CAPA or CAPABILITY, and stops there; from then on the
+ *connection's owner sends and receives the bytes. One struct network is one event loop of one
+ *thread; all its connections belong to that thread.
  *
  *	connection_new(net, account, &c, &f);
  *	connection_want(c, CONNECTION_READ);
@@ -24,6 +25,7 @@
 
 #include "archive/bytes.h"
 #include "daemon/account.h"
+#include "daemon/imap_preamble.h"
 #include "daemon/preamble.h"
 
 #include <poll.h>
@@ -65,11 +67,14 @@ void connection_closep(struct connection **c);
 enum connection_state connection_state(const struct connection *c);
 /* Of a FAILED connection; scope session. FAULT_REACH: name, network, TLS or certificate, the
  * server turned us away before the login, or did not speak in time; FAULT_PROTOCOL: it speaks
- * something else than POP3, or spoke in clear after STLS; FAULT_LIMIT: it has too much to say. */
+ * something else than its protocol, or in clear after STLS or STARTTLS; FAULT_LIMIT: it has too
+ * much to say. */
 const struct fault *connection_fault(const struct connection *c);
 
-/* What the server said so far: greeting and capabilities; once UP. Lives as long as c. */
+/* What the server said so far: greeting and capabilities; once UP. Lives as long as c. The one for
+ * the account's protocol. */
 const struct preamble *connection_preamble(const struct connection *c);
+const struct imap_preamble *connection_imap_preamble(const struct connection *c);
 enum connection_channel connection_channel(const struct connection *c);
 
 enum { CONNECTION_READ = 1, CONNECTION_WRITE = 2 };

@@ -3,6 +3,7 @@
 
 #include "archive/limits.h"
 #include "daemon/connection.h"
+#include "daemon/imap_preamble.h"
 
 #include <curl/curl.h>
 
@@ -29,7 +30,8 @@ struct connection {
 	unsigned want, ready;
 	bool may_hold_bytes; /* the last receive brought some */
 	enum connection_acks acks;
-	struct preamble preamble;
+	struct preamble preamble;	    /* of a POP3 server */
+	struct imap_preamble imap_preamble; /* of an IMAP server */
 	struct fault heard; /* why preamble refused a line; FAULT_NONE: it did not */
 	struct fault fault;
 	char error[CURL_ERROR_SIZE];

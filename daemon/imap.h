@@ -28,6 +28,7 @@
  * Every command ends with one IMAP_REPLY that carries its cookie, in whatever order the server
  * answers; before it come, as often as need be:
  *	LIST		IMAP_LISTED
+ *	NAMESPACE	IMAP_LISTED: prefix and delimiter of the first personal one
  *	STATUS		IMAP_STATUS_DATA
  *	SELECT, EXAMINE	(nothing: see imap_selected())
  *	FETCH_LIST	IMAP_MESSAGE
@@ -53,6 +54,7 @@
 enum imap_kind {
 	IMAP_CAPABILITY,
 	IMAP_NOOP,
+	IMAP_NAMESPACE,	 /* RFC 2342; where the server has it */
 	IMAP_LIST,	 /* mailbox: a pattern; "" asks for the delimiter alone */
 	IMAP_STATUS,	 /* mailbox; MESSAGES UIDNEXT UIDVALIDITY */
 	IMAP_CREATE,	 /* mailbox */

@@ -80,6 +80,7 @@ struct imap_capabilities {
 	bool starttls, login_disabled, sasl_ir;
 	bool literal_plus, literal_minus; /* RFC 7888 */
 	bool uidplus, multiappend, id;
+	bool has_namespace; /* RFC 2342 */
 	bool append_limit_known;
 	uint64_t append_limit;	   /* RFC 7889; UINT64_MAX where it differs between mailboxes */
 	struct capabilities login; /* SASL mechanisms; user: the LOGIN command may be used; text */

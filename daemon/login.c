@@ -10,16 +10,16 @@
 /* Both hold secrets, so their storage may not move and leave a copy behind. */
 enum { OUT_SIZE = LIMIT_SASL_LINE + 16, RESPONSE_SIZE = LIMIT_SASL_LINE / 4 * 3 };
 
-static void buffer_wipe(struct buffer *b)
+void login_buffer_wipe(struct buffer *b)
 {
 	if (b->data)
 		explicit_bzero(b->data, b->size);
 	b->len = 0;
 }
 
-static void secret_buffer_deinit(struct buffer *b)
+void login_buffer_deinit(struct buffer *b)
 {
-	buffer_wipe(b);
+	login_buffer_wipe(b);
 	buffer_deinit(b);
 }
 
@@ -28,7 +28,7 @@ static bool holds_line_break(const char *text, size_t len)
 	return memchr(text, '\r', len) || memchr(text, '\n', len) || memchr(text, '\0', len);
 }
 
-static int check_identity(const struct account *account, const struct secret *secret,
+int login_check_identity(const struct account *account, const struct secret *secret,
 	const struct mechanism *forced, struct fault *f)
 {
 	bool needs_secret = !forced || !(forced->flags & MECHANISM_NO_SECRET);
@@ -40,13 +40,17 @@ static int check_identity(const struct account *account, const struct secret *se
 			escape_text(slice_text(account->auth), text, sizeof text));
 	if (!account->user || !account->user[0])
 		return fault_set(f, FAULT_USAGE, SCOPE_ACCOUNT, 0, "the account has no user");
+	if (account->authzid && (!account->authzid[0] || holds_line_break(account->authzid,
+								 strlen(account->authzid))))
+		return fault_set(f, FAULT_USAGE, SCOPE_ACCOUNT, 0,
+			"the authorization identity is empty or holds a line break");
 	if (holds_line_break(account->user, strlen(account->user)))
 		return fault_set(f, FAULT_USAGE, SCOPE_ACCOUNT, 0, "user holds a line break");
 	if (needs_secret && (!secret || secret->len == 0))
 		return fault_set(f, FAULT_USAGE, SCOPE_ACCOUNT, 0, "the password is empty");
 	if (needs_secret && holds_line_break(secret->text, secret->len))
 		return fault_set(f, FAULT_USAGE, SCOPE_ACCOUNT, 0,
-			"the password holds a line break or NUL, which POP3 cannot carry");
+			"the password holds a line break or NUL, which no login can carry");
 	return 0;
 }
 
@@ -56,7 +60,7 @@ int login_new(const struct account *account, const struct secret *secret,
 {
 	const struct mechanism *forced = account->auth ? mechanism_named(account->auth) : NULL;
 
-	if (check_identity(account, secret, forced, f) < 0)
+	if (login_check_identity(account, secret, forced, f) < 0)
 		return -1;
 	struct login *l CLEANUP(login_freep) = calloc(1, sizeof *l);
 	if (!l)
@@ -83,7 +87,7 @@ struct login *login_free(struct login *l)
 		return NULL;
 	sasl_freep(&l->sasl);
 	buffer_deinit(&l->in);
-	secret_buffer_deinit(&l->out);
+	login_buffer_deinit(&l->out);
 	explicit_bzero(l->sent, sizeof l->sent);
 	free(l);
 	return NULL;
@@ -117,7 +121,7 @@ void login_sent(struct login *l, size_t n)
 	if (l->out_at < l->out.len)
 		return;
 	l->out_at = 0;
-	buffer_wipe(&l->out);
+	login_buffer_wipe(&l->out);
 }
 
 const struct mechanism *login_refused(const struct login *l)
@@ -211,7 +215,7 @@ static int refused_early(struct login *l, struct slice line, struct fault *f)
 static int respond(struct login *l, struct slice challenge, struct fault *f)
 {
 	struct buffer raw CLEANUP(buffer_deinit) = buffer_make(LIMIT_SASL_LINE);
-	struct buffer response CLEANUP(secret_buffer_deinit) = buffer_make(RESPONSE_SIZE);
+	struct buffer response CLEANUP(login_buffer_deinit) = buffer_make(RESPONSE_SIZE);
 	int r = base64_decode(&raw, challenge, f);
 
 	if (r < 0 || buffer_reserve(&response, RESPONSE_SIZE, f) < 0)
@@ -479,6 +483,6 @@ int login_step(struct login *l, struct fault *f)
 	int r = step(l, f);
 
 	if (r < 0)
-		login_mask_secret(l, f);
+		login_mask_secret(l->secret, l->sent, f);
 	return r;
 }

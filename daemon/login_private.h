@@ -1,4 +1,4 @@
-/* The inside of struct login: for login.c and login_refusal.c. */
+/* The inside of struct login: for login.c and login_refusal.c; and what imap_login.c shares. */
 #pragma once
 
 #include "daemon/login.h"
@@ -51,8 +51,16 @@ int login_unexpected(struct slice line, const char *command, struct fault *f);
 /* -ERR to what logs in. Only what says so is a wrong password (RFC 2449 section 8, RFC 3206). */
 int login_refused_by(struct login *l, struct slice line, struct fault *f);
 int login_nothing_to_use(struct login *l, struct fault *f);
+/* Whether account and secret can log in by what auth forces (NULL: anything). FAULT_USAGE. */
+int login_check_identity(const struct account *account, const struct secret *secret,
+	const struct mechanism *forced, struct fault *f);
+/* Buffers that hold secrets: reserved once, because their storage may not move and leave a copy
+ * behind. */
+void login_buffer_wipe(struct buffer *b);
+void login_buffer_deinit(struct buffer *b);
+
 /* A server may say what it was told, to have it in a log, or because it took it for a command: the
  * password, or the base64 that carries it; of a long one the text may hold the beginning alone. */
-void login_mask_secret(const struct login *l, struct fault *f);
+void login_mask_secret(const struct secret *secret, const char *sent, struct fault *f);
 enum reply_code login_code_of(struct slice line);
 bool login_is_about_the_maildrop(enum reply_code code);

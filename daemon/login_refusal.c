@@ -118,14 +118,14 @@ static void mask(const char *secret, char *text)
 	}
 }
 
-void login_mask_secret(const struct login *l, struct fault *f)
+void login_mask_secret(const struct secret *s, const char *sent, struct fault *f)
 {
 	char secret[FAULT_TEXT_MAX];
 
-	if (l->secret) {
-		(void)escape_text(slice_of(l->secret->text, l->secret->len), secret, sizeof secret);
+	if (s) {
+		(void)escape_text(slice_of(s->text, s->len), secret, sizeof secret);
 		mask(secret, f->text);
 		explicit_bzero(secret, sizeof secret);
 	}
-	mask(l->sent, f->text);
+	mask(sent, f->text);
 }

@@ -7,23 +7,24 @@ enum {
 	TOKEN = MECHANISM_TOKEN,
 	FORCED = MECHANISM_FORCED,
 	NO_SECRET = MECHANISM_NO_SECRET,
-	FIRST = MECHANISM_CLIENT_FIRST
+	FIRST = MECHANISM_CLIENT_FIRST,
+	AUTHZID = MECHANISM_AUTHZID
 };
 
 /* Strongest first. APOP stands before those that show the password, because it is only looked at
  * where there is no TLS to hide it. */
 static const struct mechanism mechanisms[] = {
-	{"OAUTHBEARER", MECHANISM_SASL, TOKEN | CLEAR | FIRST},
-	{"XOAUTH2", MECHANISM_SASL, TOKEN | CLEAR | FIRST},
-	{"SCRAM-SHA-256", MECHANISM_SASL, FIRST},
-	{"SCRAM-SHA-1", MECHANISM_SASL, FIRST},
+	{"OAUTHBEARER", MECHANISM_SASL, TOKEN | CLEAR | FIRST | AUTHZID},
+	{"XOAUTH2", MECHANISM_SASL, TOKEN | CLEAR | FIRST | AUTHZID},
+	{"SCRAM-SHA-256", MECHANISM_SASL, FIRST | AUTHZID},
+	{"SCRAM-SHA-1", MECHANISM_SASL, FIRST | AUTHZID},
 	{"CRAM-MD5", MECHANISM_SASL, 0},
 	{"APOP", MECHANISM_APOP, 0},
-	{"PLAIN", MECHANISM_SASL, CLEAR | FIRST},
+	{"PLAIN", MECHANISM_SASL, CLEAR | FIRST | AUTHZID},
 	{"LOGIN", MECHANISM_SASL, CLEAR},
 	{"USER", MECHANISM_USER, CLEAR},
-	{"EXTERNAL", MECHANISM_SASL, FORCED | NO_SECRET | FIRST},
-	{"GSSAPI", MECHANISM_SASL, FORCED | NO_SECRET},
+	{"EXTERNAL", MECHANISM_SASL, FORCED | NO_SECRET | FIRST | AUTHZID},
+	{"GSSAPI", MECHANISM_SASL, FORCED | NO_SECRET | AUTHZID},
 };
 static const struct mechanism *const END = mechanisms + sizeof mechanisms / sizeof *mechanisms;
 
@@ -73,7 +74,8 @@ const struct mechanism *mechanism_next(
 	bool may_show = t->channel == CHANNEL_TLS || t->account->tls == TLS_NONE;
 
 	for (const struct mechanism *m = after ? after + 1 : mechanisms; m < END; m++) {
-		if (m->flags & CLEAR && !may_show)
+		if ((m->flags & CLEAR && !may_show) ||
+			(t->account->authzid && !(m->flags & AUTHZID)))
 			continue;
 		if (t->account->auth ? is_forced(m, t) : is_chosen(m, t))
 			return m;
@@ -96,7 +98,8 @@ const char *mechanism_offers(const struct mechanism_terms *t, char *ret, size_t 
 	if (t->apop_banner.len > 0)
 		add_name(ret, size, "APOP");
 	if (t->capabilities->user)
-		add_name(ret, size, "USER");
+		add_name(ret, size,
+			t->account->protocol == PROTOCOL_IMAP ? "the LOGIN command" : "USER");
 	if (!ret[0])
 		add_name(ret, size, "nothing");
 	return ret;

@@ -12,7 +12,8 @@ enum {
 	MECHANISM_TOKEN = 2,  /* for token-command; the others are for passwords */
 	MECHANISM_FORCED = 4, /* only where `auth` names it */
 	MECHANISM_NO_SECRET = 8,
-	MECHANISM_CLIENT_FIRST = 16 /* the first challenge says nothing */
+	MECHANISM_CLIENT_FIRST = 16, /* the first challenge says nothing */
+	MECHANISM_AUTHZID = 32 /* carries account->authzid; the others are no choice with one */
 };
 
 struct mechanism {

@@ -26,6 +26,43 @@ const char *reach_ca_file(const struct account *a)
 	return "/etc/ssl/certs/ca-certificates.crt";
 }
 
+/* How messages name what the account's protocol has. */
+static const struct dialect {
+	const char *clear, *secure, *upgrade; /* schemes, and the command between them */
+	unsigned secure_port;
+	const char *advice; /* where TLS does not come up */
+} dialects[] = {
+	[PROTOCOL_POP3] = {"pop3://", "pop3s://", "STLS", 995,
+		"; the port must be one for TLS: pop3s:// means TLS from the start, pop3:// STLS"},
+	[PROTOCOL_IMAP] = {"imap://", "imaps://", "STARTTLS", 993,
+		"; the port must be one for TLS: imaps:// means TLS from the start, imap:// "
+		"STARTTLS"},
+};
+
+static const struct dialect *dialect_of(const struct connection *c)
+{
+	return &dialects[c->account->protocol];
+}
+
+static uint32_t lines_heard(const struct connection *c)
+{
+	return c->account->protocol == PROTOCOL_IMAP ? c->imap_preamble.lines : c->preamble.lines;
+}
+
+/* Raw; "" where the server did not turn us away. */
+static const char *refusal_of(const struct connection *c)
+{
+	return c->account->protocol == PROTOCOL_IMAP ? c->imap_preamble.refusal
+						     : c->preamble.refusal;
+}
+
+static bool has_begun_tls(const struct connection *c)
+{
+	return c->account->protocol == PROTOCOL_IMAP
+		       ? c->imap_preamble.state == IMAP_PREAMBLE_SECURE_CAPABILITY
+		       : c->preamble.state == PREAMBLE_IN_SECURE_CAPA;
+}
+
 /* What a person can do about a certificate that was refused. */
 static const char *certificate_advice(long verdict)
 {
@@ -60,18 +97,21 @@ static void certificate(struct connection *c, const char *where, const char *why
 /* Nothing came in time: at which step says most about why. */
 static void late(struct connection *c, const char *where, struct fault *ret)
 {
-	const char *what = "no answer; check server, port and firewall";
+	const struct dialect *d = dialect_of(c);
+	char what[100] = "no answer; check server, port and firewall";
 	curl_off_t secured = 0;
 	long connected = 0; /* our port: libcurl's CONNECT_TIME waits for TLS too */
 
 	(void)curl_easy_getinfo(c->easy, CURLINFO_LOCAL_PORT, &connected);
 	(void)curl_easy_getinfo(c->easy, CURLINFO_APPCONNECT_TIME_T, &secured);
-	if (c->preamble.lines > 0)
-		what = "the server greets, but then says nothing";
+	if (lines_heard(c) > 0)
+		(void)snprintf(what, sizeof what, "the server greets, but then says nothing");
 	else if (connected > 0 && c->account->tls == TLS_IMPLICIT && secured == 0)
-		what = "TLS does not come up; a port for STLS needs pop3://";
+		(void)snprintf(what, sizeof what, "TLS does not come up; a port for %s needs %s",
+			d->upgrade, d->clear);
 	else if (connected > 0)
-		what = "no greeting; a port that speaks TLS from the start needs pop3s://";
+		(void)snprintf(what, sizeof what,
+			"no greeting; a port that speaks TLS from the start needs %s", d->secure);
 	fault_record(ret, FAULT_REACH, SCOPE_SESSION, 0, "%s: %s (waited %d s)", where, what,
 		LIMIT_CONNECT_MS / 1000);
 }
@@ -79,43 +119,51 @@ static void late(struct connection *c, const char *where, struct fault *ret)
 /* libcurl's CURLE_WEIRD_SERVER_REPLY: it understood the line, but cannot go on. */
 static void strange(struct connection *c, const char *where, const char *why, struct fault *ret)
 {
+	const char *refusal = refusal_of(c);
 	char text[300];
 
-	if (c->preamble.refusal[0])
+	if (refusal[0])
 		fault_record(ret, FAULT_REACH, SCOPE_SESSION, 0,
 			"%s: the server turns us away: \"%s\"; try again later", where,
-			escape_text(slice_text(c->preamble.refusal), text, sizeof text));
-	else if (c->preamble.state == PREAMBLE_IN_SECURE_CAPA)
+			escape_text(slice_text(refusal), text, sizeof text));
+	else if (has_begun_tls(c))
 		fault_record(ret, FAULT_PROTOCOL, SCOPE_SESSION, 0,
-			"%s: something was said in clear behind the answer to STLS; somebody may "
+			"%s: something was said in clear behind the answer to %s; somebody may "
 			"be meddling with the connection, and nothing of it was used",
-			where);
+			where, dialect_of(c)->upgrade);
 	else
 		fault_record(ret, FAULT_PROTOCOL, SCOPE_SESSION, 0, "%s: %s", where, why);
 }
 
-static void no_stls(struct connection *c, const char *where, struct fault *ret)
+static void no_upgrade(struct connection *c, const char *where, struct fault *ret)
 {
+	const struct dialect *d = dialect_of(c);
+	const char *refusal = refusal_of(c);
+	bool is_preauth = c->account->protocol == PROTOCOL_IMAP && c->imap_preamble.preauth;
 	char text[200];
 
 	fault_record(ret, FAULT_REACH, SCOPE_SESSION, 0,
-		"%s: the server %s%s%s; use pop3:// only where it does, else pop3s:// (port 995); "
+		"%s: the server %s%s%s%s%s; use %s only where it does, else %s (port %u); "
 		"tls = \"none\" exists, but sends password and mail in clear",
-		where, c->preamble.refusal[0] ? "refuses STLS: \"" : "offers no STLS",
-		escape_text(slice_text(c->preamble.refusal), text, sizeof text),
-		c->preamble.refusal[0] ? "\"" : "");
+		where,
+		is_preauth   ? "lets us in without a login (PREAUTH), which rules out "
+		: refusal[0] ? "refuses "
+			     : "offers no ",
+		d->upgrade, refusal[0] ? ": \"" : "",
+		escape_text(slice_text(refusal), text, sizeof text), refusal[0] ? "\"" : "",
+		d->clear, d->secure, d->secure_port);
 }
 
 static void closed(struct connection *c, const char *where, const char *why, struct fault *ret)
 {
-	if (c->state == CONNECTION_UP || c->preamble.lines > 0)
+	if (c->state == CONNECTION_UP || lines_heard(c) > 0)
 		fault_record(ret, FAULT_REACH, SCOPE_SESSION, 0, "%s: the connection was cut: %s",
 			where, why);
 	else
 		fault_record(ret, FAULT_REACH, SCOPE_SESSION, 0,
 			"%s: the server closes without a greeting: %s; a port that speaks TLS from "
-			"the start needs pop3s://",
-			where, why);
+			"the start needs %s",
+			where, why, dialect_of(c)->secure);
 }
 
 static void wrong_pin(struct connection *c, const char *where, struct fault *ret)
@@ -126,7 +174,7 @@ static void wrong_pin(struct connection *c, const char *where, struct fault *ret
 		where, c->pin[0] ? c->pin : "unknown");
 }
 
-static const char *advice(CURLcode result)
+static const char *advice(const struct connection *c, CURLcode result)
 {
 	switch ((int)result) {
 	case CURLE_COULDNT_RESOLVE_HOST:
@@ -137,8 +185,7 @@ static const char *advice(CURLcode result)
 	case CURLE_COULDNT_CONNECT:
 		return "; check server, port and firewall";
 	case CURLE_SSL_CONNECT_ERROR:
-		return "; the port must be one for TLS: pop3s:// means TLS from the start, pop3:// "
-		       "STLS";
+		return dialect_of(c)->advice;
 	case CURLE_SSL_CACERT_BADFILE:
 		return "; check tls-ca-file";
 	default:
@@ -175,7 +222,7 @@ void reach_fault(struct connection *c, CURLcode result, struct fault *ret)
 		strange(c, where, why, ret);
 		return;
 	case CURLE_USE_SSL_FAILED:
-		no_stls(c, where, ret);
+		no_upgrade(c, where, ret);
 		return;
 	case CURLE_RECV_ERROR:
 	case CURLE_SEND_ERROR:
@@ -184,6 +231,6 @@ void reach_fault(struct connection *c, CURLcode result, struct fault *ret)
 		return;
 	default:
 		fault_record(ret, FAULT_REACH, SCOPE_SESSION, (int)result, "%s: %s%s", where, why,
-			advice(result));
+			advice(c, result));
 	}
 }

@@ -59,17 +59,20 @@ static int on_property(Gsasl *library, Gsasl_session *session, Gsasl_property pr
 {
 	const struct sasl *s = gsasl_session_hook_get(session);
 	bool is_external = strcmp(s->mechanism, "EXTERNAL") == 0;
+	bool is_imap = s->account->protocol == PROTOCOL_IMAP;
 	const char *value = NULL;
 
 	(void)library;
 	if (property == GSASL_SCRAM_SALTED_PASSWORD)
 		return give_salted_password(s, session);
-	if (property == GSASL_AUTHID || (property == GSASL_AUTHZID && is_external))
+	if (property == GSASL_AUTHZID && s->account->authzid)
+		value = s->account->authzid;
+	else if (property == GSASL_AUTHID || (property == GSASL_AUTHZID && is_external))
 		value = s->account->user;
 	else if (property == GSASL_PASSWORD && s->secret)
 		value = s->secret->text;
 	else if (property == GSASL_SERVICE)
-		value = "pop";
+		value = is_imap ? "imap" : "pop";
 	else if (property == GSASL_HOSTNAME)
 		value = s->account->host;
 	if (!value)
