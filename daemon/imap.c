@@ -249,16 +249,15 @@ static int put_head(struct imap *i, uint64_t kept, struct fault *f)
 
 static int begin_literal(struct imap *i, uint64_t size, struct fault *f)
 {
-	struct imap_command *c = imap_waiting(i, IMAP_FETCH_BODY, IMAP_FETCH_BODY);
-
 	if (size > LIMIT_MESSAGE)
 		return broken(i, FAULT_LIMIT, "a literal larger than any message may be", f);
 	if (++i->literals > LIMIT_IMAP_LITERALS)
 		return broken(i, FAULT_LIMIT, "a response with too many literals", f);
 	i->literal = size;
-	if (c && is_fetch(i) && ends_with_body(i)) {
-		if (c->has_body || i->streaming)
-			return broken(i, FAULT_PROTOCOL, "more messages than were asked for", f);
+	struct imap_command *c = ends_with_body(i) && is_fetch(i) ? imap_asker(i) : NULL;
+	if (c && i->streaming)
+		return broken(i, FAULT_PROTOCOL, "two messages in one response", f);
+	if (c) {
 		i->streaming = c;
 		i->body = 0;
 		i->state = IMAP_IN_BODY;

@@ -26,7 +26,7 @@
  *	}
  *
  * Every command ends with one IMAP_REPLY that carries its cookie, in whatever order the server
- * answers; before it come, as often as need be:
+ * answers (Dovecot changes the order of FETCHes in flight); before it come, as often as need be:
  *	LIST		IMAP_LISTED
  *	NAMESPACE	IMAP_LISTED: prefix and delimiter of the first personal one
  *	STATUS		IMAP_STATUS_DATA
@@ -64,7 +64,7 @@ enum imap_kind {
 	IMAP_APPEND,	 /* mailbox, flags, received, size */
 	IMAP_FETCH_LIST, /* first, last: UID RFC822.SIZE INTERNALDATE FLAGS and the Message-ID */
 	IMAP_FETCH_BODY, /* first: all bytes of one message, without \Seen */
-	IMAP_LOGOUT	 /* nothing may follow */
+	IMAP_LOGOUT	 /* nothing may follow; waits for the replies to all before it */
 };
 
 /* The unset fields may stay 0. What it points to is copied. */

@@ -144,11 +144,14 @@ int imap_command_text(const struct imap *i, const struct imap_order *o, uint64_t
 	struct imap_command *ret, struct fault *f)
 {
 	struct buffer line CLEANUP(buffer_deinit) = buffer_make(LINE_MAX_BYTES);
-	struct imap_command c = {.kind = o->kind, .cookie = o->cookie};
+	struct imap_command c = {
+		.kind = o->kind, .cookie = o->cookie, .first = o->first, .last = o->last};
 
 	if (buffer_append_format(&line, f, "A%" PRIu64 " ", tag) < 0 ||
 		put_order(i, &line, o, &c, f) < 0 || buffer_append_text(&line, "\r\n", f) < 0)
 		return -1;
+	if (c.kind == IMAP_FETCH_BODY)
+		c.last = c.first;
 	c.text_len = line.len;
 	c.text = (char *)TAKE(line.data);
 	*ret = c;

@@ -312,6 +312,40 @@ static int on_short_body(
 	return got->body.len > 0 ? IMAP_EVENT : 0;
 }
 
+/* The command of a kind that brings this UID, else the oldest that may; a message comes once. */
+static struct imap_command *fetcher(const struct imap *i, enum imap_kind kind, uint32_t uid)
+{
+	struct imap_command *oldest = NULL;
+
+	for (uint64_t n = i->oldest; n < i->queued; n++) {
+		struct imap_command *c = imap_at(i, n);
+
+		if (c->phase == IMAP_TEXT)
+			break;
+		if (c->answered || c->kind != kind || c->has_body)
+			continue;
+		if (uid >= c->first && uid <= c->last)
+			return c;
+		oldest = oldest ? oldest : c;
+	}
+	return oldest;
+}
+
+struct imap_command *imap_asker(struct imap *i)
+{
+	struct imap_cursor c = {i->line.data, i->line.data + i->line.len};
+	struct fetched got = {0};
+	uint64_t number;
+
+	if (imap_waiting(i, IMAP_FETCH_BODY, IMAP_FETCH_BODY) && imap_take_char(&c, '*') &&
+		imap_take_number(&c, &number) && imap_is(imap_take_atom(&c), "FETCH") &&
+		imap_take_char(&c, '(')) {
+		while (fetch_item(&c, &got))
+			;
+	}
+	return fetcher(i, IMAP_FETCH_BODY, got.message.uid);
+}
+
 static int on_fetch(struct imap *i, struct imap_cursor *c, struct imap_event *ret)
 {
 	struct fetched got = {0};
@@ -325,10 +359,10 @@ static int on_fetch(struct imap *i, struct imap_cursor *c, struct imap_event *re
 		due_end(i, TAKE(i->streaming), &got, i->body);
 		return 0;
 	}
-	command = imap_waiting(i, IMAP_FETCH_BODY, IMAP_FETCH_BODY);
-	if (command && got.has_body && !command->has_body)
+	command = got.has_body ? fetcher(i, IMAP_FETCH_BODY, got.message.uid) : NULL;
+	if (command)
 		return on_short_body(i, command, &got, ret);
-	command = imap_waiting(i, IMAP_FETCH_LIST, IMAP_FETCH_LIST);
+	command = fetcher(i, IMAP_FETCH_LIST, got.message.uid);
 	/* Else somebody else's change of flags, told in between. */
 	if (!command || !got.has_size || got.message.uid == 0)
 		return 0;

@@ -85,6 +85,9 @@ int imap_fill(struct imap *i, struct imap_event *ret)
 		struct imap_command *c = imap_at(i, i->formatting);
 		enum imap_phase before = c->phase;
 
+		/* Dovecot answers LOGOUT before a FETCH whose output had to wait. */
+		if (c->kind == IMAP_LOGOUT && i->outstanding > 1)
+			break;
 		if (c->phase == IMAP_TEXT)
 			put_text(i, c);
 		else if (c->phase == IMAP_FEEDING && wants(i, c, ret))

@@ -30,6 +30,7 @@ struct imap_command {
 	bool asks;     /* a literal that waits for "+" */
 	bool has_body; /* FETCH_BODY: one has come */
 	uint64_t cookie;
+	uint32_t first, last;	       /* UIDs */
 	uint64_t size, fed;	       /* of the message, and what was given of it */
 	uint64_t begin, line_end, end; /* in the stream of all output; known as phase goes on */
 	char *text;		       /* the command line with its end; freed when formatted */
@@ -92,6 +93,10 @@ void imap_answer(struct imap *i, struct imap_command *c);
 /* imap_data.c. A response is there: IMAP_EVENT, 0 it is nothing for the owner, <0 with the fault of
  * imap_die(). */
 int imap_respond(struct imap *i, struct imap_event *ret, struct fault *f) MUST_CHECK;
+/* Whose message the response so far, a FETCH up to "BODY[] ", brings; NULL: nobody asked for it. By
+ * its UID, where it was told already: servers may send the replies to several commands after what
+ * all of them brought. */
+struct imap_command *imap_asker(struct imap *i);
 /* The oldest that was sent and not answered, of these kinds; NULL: none. */
 struct imap_command *imap_waiting(const struct imap *i, enum imap_kind a, enum imap_kind b);
 
