@@ -181,8 +181,8 @@ static int on_namespace(struct imap *i, struct imap_cursor *c, struct imap_event
 	if (!command)
 		return 0;
 	*ret = event_of(IMAP_LISTED, command);
-	if (!imap_take_char(c, '(') || !imap_take_char(c, '(') ||
-		!imap_take_string(c, &ret->listed.name, &nil) ||
+	bool has_some = imap_take_char(c, '(');
+	if (!has_some || !imap_take_char(c, '(') || !imap_take_string(c, &ret->listed.name, &nil) ||
 		!imap_take_string(c, &delimiter, &nil))
 		return 0;
 	if (!nil && delimiter.len == 1)

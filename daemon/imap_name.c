@@ -190,7 +190,8 @@ static int put_level(struct buffer *to, struct slice level, char delimiter, stru
 	}
 	r = imap_name_encode(to, buffer_slice(&clean), f);
 	/* A delimiter that base64 needs. */
-	if (r == 0 && delimiter && memchr(to->data + before, delimiter, to->len - before))
+	if (r == 0 && delimiter && to->len > before &&
+		memchr(to->data + before, delimiter, to->len - before))
 		r = IMAP_NAME_INVALID;
 	return r;
 }
