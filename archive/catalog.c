@@ -395,6 +395,9 @@ int catalog_begin(struct catalog *c, struct fault *f)
 {
 	/* One that could not even be rolled back, for want of memory, is done with now. */
 	catalog_rollback(c);
+	/* It would take the writers' lock of search.db too, and wait for whoever indexes. */
+	if (sqlite3_db_filename(c->db, "search"))
+		(void)sqlite3_exec(c->db, "DETACH search", NULL, NULL, NULL);
 	if (run_text(c, "BEGIN IMMEDIATE", f) == 0)
 		return 0;
 	catalog_rollback(c); /* it may have begun all the same */

@@ -3,6 +3,7 @@
 
 #include "archive/find_sql.h"
 #include "archive/handle.h"
+#include "archive/search_db.h"
 
 enum { PREFIX_MIN = 4 };
 
@@ -61,6 +62,7 @@ int message_from_row(struct store *s, sqlite3_stmt *row, struct message *ret, st
 
 struct find_cursor {
 	struct store *store;
+	struct find_sql sql;
 	sqlite3_stmt *row;
 	struct message message;
 };
@@ -69,15 +71,50 @@ struct find_cursor {
 	"SELECT message.id, message.digest, message.size, message.archived, message.maildrop, "    \
 	"message.class, message.segment, message.frame_offset, message.entry_offset"
 
+/* Opens what the answer needs. */
+static int begin(
+	struct store *s, const struct condition *wanted, struct find_sql *ret, struct fault *f)
+{
+	int r = store_open_catalog(s, f);
+
+	if (r == 0 && condition_uses_index(wanted))
+		r = store_attach_search(s, catalog_handle(s->catalog), f);
+	else if (r == 0)
+		r = SEARCH_NONE;
+	if (r < 0)
+		return -1;
+	*ret = find_sql_make(r == SEARCH_NONE ? INDEX_ABSENT : INDEX_ATTACHED);
+	return 0;
+}
+
+/* A statement over both databases failed. Which of them it is decides what to do. */
+static int damaged(struct store *s, const struct find_sql *q, struct fault *f)
+{
+	sqlite3 *db = catalog_handle(s->catalog);
+	sqlite3_stmt *check = NULL;
+	bool is_search = sqlite3_extended_errcode(db) == SQLITE_CORRUPT_VTAB;
+
+	if (q->index == INDEX_ABSENT || f->code != FAULT_DAMAGE)
+		return -1;
+	if (!is_search && sqlite3_prepare_v2(db, "PRAGMA search.quick_check(1)", -1, &check,
+				  NULL) == SQLITE_OK)
+		is_search = sqlite3_step(check) != SQLITE_ROW ||
+			    slice_compare(column_bytes(check, 0), slice_text("ok")) != 0;
+	(void)sqlite3_finalize(check);
+	return is_search ? fault_set(f, FAULT_DAMAGE, SCOPE_SESSION, f->error,
+				   "search.db is damaged; run `popkeep index --rebuild`")
+			 : -1;
+}
+
 static sqlite3_stmt *prepare(struct store *s, struct find_sql *q, struct fault *f)
 {
 	const char *text = buffer_text(&q->text);
-	sqlite3_stmt *row = NULL;
+	sqlite3_stmt *row = text ? catalog_compose(s->catalog, text, f) : NULL;
 
 	if (!text)
 		(void)fault_memory(f);
-	else
-		row = catalog_compose(s->catalog, text, f);
+	else if (!row)
+		(void)damaged(s, q, f);
 	if (row && find_sql_bind(q, row, f) < 0) {
 		(void)sqlite3_finalize(row);
 		return NULL;
@@ -107,14 +144,13 @@ int find_open(struct store *s, const struct condition *wanted, const struct find
 {
 	static const struct find_options all = {FIND_NEWEST, 0};
 	struct find_cursor *c CLEANUP(find_closep) = calloc(1, sizeof *c);
-	struct find_sql q CLEANUP(find_sql_deinit) = find_sql_make(INDEX_ABSENT);
 
 	if (!c)
 		return fault_memory(f);
 	c->store = s;
-	if (store_open_catalog(s, f) < 0 || compose(&q, wanted, how ? how : &all, f) < 0)
+	if (begin(s, wanted, &c->sql, f) < 0 || compose(&c->sql, wanted, how ? how : &all, f) < 0)
 		return -1;
-	c->row = prepare(s, &q, f);
+	c->row = prepare(s, &c->sql, f);
 	if (!c->row)
 		return -1;
 	*ret = TAKE(c);
@@ -126,8 +162,10 @@ int find_next(struct find_cursor *c, struct message *ret, struct fault *f)
 	int r = catalog_step(c->store->catalog, c->row, f);
 
 	message_deinit(&c->message);
-	if (r <= 0)
-		return r;
+	if (r < 0)
+		return damaged(c->store, &c->sql, f);
+	if (r == 0)
+		return 0;
 	if (message_from_row(c->store, c->row, &c->message, f) < 0)
 		return -1;
 	*ret = c->message;
@@ -139,6 +177,7 @@ struct find_cursor *find_close(struct find_cursor *c)
 	if (!c)
 		return NULL;
 	(void)sqlite3_finalize(c->row);
+	find_sql_deinit(&c->sql);
 	message_deinit(&c->message);
 	free(c);
 	return NULL;
@@ -162,6 +201,8 @@ static int read_sums(
 		*ret_n = column_number(row, 0);
 		*ret_sum = (uint64_t)sqlite3_column_double(row, 1);
 	}
+	if (r < 0)
+		(void)damaged(s, q, f);
 	(void)sqlite3_finalize(row);
 	return r > 0 ? 0 : -1;
 }
@@ -169,24 +210,53 @@ static int read_sums(
 int find_count(struct store *s, const struct condition *wanted, uint64_t *ret_messages,
 	uint64_t *ret_bytes, struct fault *f)
 {
-	struct find_sql q CLEANUP(find_sql_deinit) = find_sql_make(INDEX_ABSENT);
+	struct find_sql q CLEANUP(find_sql_deinit) = {0};
 
-	if (store_open_catalog(s, f) < 0 ||
+	if (begin(s, wanted, &q, f) < 0 ||
 		find_sql_add(&q, "SELECT count(*), total(message.size)", f) < 0 ||
 		find_sql_where(&q, wanted, f) < 0)
 		return -1;
 	return read_sums(s, &q, ret_messages, ret_bytes, f);
 }
 
-int find_unindexed(struct store *s, const struct condition *wanted, uint64_t *ret, struct fault *f)
+/* Whether the index says of itself how far it goes: up to the message `done`, which is that of
+ * this catalog, but for those in `again`. */
+static int knows_how_far(struct store *s, bool *ret, struct fault *f)
 {
-	struct find_sql q CLEANUP(find_sql_deinit) = find_sql_make(INDEX_ABSENT);
+	struct find_sql q CLEANUP(find_sql_deinit) = find_sql_make(INDEX_ATTACHED);
 	uint64_t n = 0, sum;
 
-	if (condition_uses_index(wanted) &&
-		(store_open_catalog(s, f) < 0 || find_sql_add(&q, "SELECT count(*), 0", f) < 0 ||
-			find_sql_where_unknown(&q, wanted, f) < 0 ||
-			read_sums(s, &q, &n, &sum, f) < 0))
+	if (find_sql_add(&q,
+		    "SELECT count(*), 0 FROM search.state JOIN main.message "
+		    "ON message.id = state.done AND message.digest = state.digest",
+		    f) < 0 ||
+		read_sums(s, &q, &n, &sum, f) < 0)
+		return -1;
+	*ret = n > 0;
+	return 0;
+}
+
+int find_unindexed(struct store *s, const struct condition *wanted, uint64_t *ret, struct fault *f)
+{
+	struct find_sql q CLEANUP(find_sql_deinit) = {0};
+	uint64_t n = 0, sum;
+	bool is_narrow = false;
+
+	if (!condition_uses_index(wanted)) {
+		*ret = 0;
+		return 0;
+	}
+	if (begin(s, wanted, &q, f) < 0)
+		return -1;
+	if (q.index == INDEX_ATTACHED && knows_how_far(s, &is_narrow, f) < 0)
+		return -1;
+	if (find_sql_add(&q, "SELECT count(*), 0", f) < 0 ||
+		find_sql_where_unknown(&q, wanted, f) < 0 ||
+		(is_narrow && find_sql_add(&q,
+				      " AND (message.id > (SELECT done FROM search.state) OR "
+				      "message.id IN (SELECT id FROM search.again))",
+				      f) < 0) ||
+		read_sums(s, &q, &n, &sum, f) < 0)
 		return -1;
 	*ret = n;
 	return 0;

@@ -170,8 +170,8 @@ static int export_run(struct run *run)
 
 	if (!format)
 		return STATUS_USAGE;
-	if (query_read(&q, &run->arguments, run->out.utc, &f) < 0)
-		return run_usage(run, "%s", f.text);
+	if (query_begin(run, &q) != STATUS_DONE)
+		return STATUS_USAGE;
 	if (find_count(run->store, q.wanted, &messages, &bytes, &f) < 0)
 		return run_fail(run, &f);
 	if (messages == 0) {

@@ -132,13 +132,16 @@ static int search_run(struct run *run)
 	struct query q CLEANUP(query_deinit) = {0};
 	uint64_t limit;
 	struct totals totals = {0};
-	struct fault f;
 
-	if (query_read(&q, &run->arguments, run->out.utc, &f) < 0)
-		return run_usage(run, "%s", f.text);
+	if (query_begin(run, &q) != STATUS_DONE)
+		return STATUS_USAGE;
 	int status = read_limit(run, &limit);
 	if (status)
 		return status;
+	if (option_given(&run->arguments, "explain")) {
+		query_explain(run, &q);
+		return STATUS_DONE;
+	}
 	if (option_given(&run->arguments, "count"))
 		return print_count(run, &q);
 	status = print_rows(run, &q, limit, &totals);
@@ -156,6 +159,7 @@ static int search_run(struct run *run)
 static const struct option_spec options[] = {
 	QUERY_OPTIONS,
 	{"limit", 0, "N", "at most N messages, 0 for all (50 on a terminal, otherwise all)"},
+	{"explain", 0, NULL, "print how the query is understood, and look nothing up"},
 	{"count", 0, NULL, "print only how many there are"},
 	{NULL, 0, NULL, NULL},
 };

@@ -12,3 +12,7 @@
  * a zone, UTC is meant. 0, or 1 when the text is no date. */
 enum date_zone { DATE_LOCAL, DATE_UTC };
 int date_parse(struct slice text, enum date_zone zone, moment_ms *ret_begin, moment_ms *ret_end);
+/* What a query may say for a date: also YYYY and YYYY-MM, today, yesterday, and 7d, 2w, 3m, 1y: the
+ * whole day that was so many days, weeks, months or years before that of now. */
+int date_parse_words(struct slice text, enum date_zone zone, moment_ms now, moment_ms *ret_begin,
+	moment_ms *ret_end);

@@ -1,14 +1,9 @@
-/* The beginning of popkeep's query language: words that must all hold, and options that say the
- * same.
- *
- *   account:NAME   archived:DATE   archived:>=DATE   archived:<DATE   (also > and <=)
- *   size:>1M       size:<1M        (also >= and <=)  id:HEX
- *
- * Anything else is refused with what is understood. */
+/* The query language of all commands: popkeep-query(7). What it says becomes a tree of conditions
+ * that archive/find.h answers. */
 #pragma once
 
 #include "archive/find.h"
-#include "cli/options.h"
+#include "cli/run.h"
 
 /* The options that commands with a query share. */
 #define QUERY_OPTIONS                                                                              \
@@ -23,9 +18,12 @@
 
 /* What a query may say, for help texts. */
 #define QUERY_DETAILS                                                                              \
-	"A QUERY is made of words that must all hold: account:NAME, archived:>=DATE,\n"            \
-	"archived:<DATE, archived:DATE, size:>1M, size:<10K, id:HEX. Dates are YYYY-MM-DD\n"       \
-	"or RFC 3339, in the local zone."
+	"A QUERY is made of words and conditions that must all hold, or are joined by AND, OR,\n"  \
+	"NOT and ( ). A word is looked for in From, To, Cc, Subject and names of attachments.\n"   \
+	"  from:anna  to:bob  cc:carol  subject:invoice  \"quarterly report\"  invoi*\n"           \
+	"  before:2026-01-31  after:2025  on:yesterday      the message's own Date\n"              \
+	"  archived:>=2026-01  size:>1M  account:anna  id:1f3a  msgid:<...>  has:attachment\n"     \
+	"popkeep-query(7) tells all of it."
 
 /* Zero-initialise. */
 struct query {
@@ -35,12 +33,16 @@ struct query {
 };
 void query_deinit(struct query *q);
 
-/* words and the options above. utc as in date.h. FAULT_USAGE. */
+/* Of the command's operands and the options above; 0, or the exit status: it was said what is
+ * wrong, with a mark under the place. */
+int query_begin(struct run *run, struct query *ret) MUST_CHECK;
+/* The same without saying it. utc as in date.h. FAULT_USAGE. */
 int query_read(struct query *ret, const struct arguments *a, bool utc, struct fault *f) MUST_CHECK;
+/* Of a tree; takes it. FAULT_USAGE: too large. */
+int query_set(struct query *ret, struct condition *wanted, struct fault *f) MUST_CHECK;
 
-/* ---- The parts of it ------------------------------------------------------------------------- */
-
-/* Both; takes them, and accepts NULL as what is always true. NULL on want of memory. */
-struct condition *query_both(struct condition *a, struct condition *b, struct fault *f);
-/* wanted in the words of the language: what reads as the same tree. */
+/* wanted in the words of the language: what reads as the same tree. FAULT_LIMIT. */
 int query_canonical(const struct condition *wanted, struct buffer *to, struct fault *f) MUST_CHECK;
+
+/* Prints how it was understood; with --json a line of type `query`. */
+void query_explain(struct run *run, const struct query *q);

@@ -13,7 +13,8 @@ static enum hold hold_of(const struct condition *c)
 
 	if (c->kind == CONDITION_OR)
 		return HOLD_OR;
-	/* A span is written as its two bounds. */
+	/* A span is written as its two bounds, and AND in words: two words that the shell gives in
+	 * one argument would be a phrase. */
 	if (c->kind == CONDITION_AND || (is_span && c->low > INT64_MIN && c->high < INT64_MAX))
 		return HOLD_AND;
 	return HOLD_NOT;
@@ -21,14 +22,18 @@ static enum hold hold_of(const struct condition *c)
 
 /* ---- Conditions ------------------------------------------------------------------------------ */
 
-/* Words of the shell's usual letters stand as they are, others in quotation marks. */
+/* Words of usual letters stand as they are, others in quotation marks. */
 static bool is_plain(const char *text)
 {
 	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 				    "@._+-";
 
-	return text[0] && text[0] != '-' && strspn(text, plain) == strlen(text) &&
-	       strcmp(text, "AND") != 0 && strcmp(text, "OR") != 0 && strcmp(text, "NOT") != 0;
+	for (const char *p = text; *p; p++) {
+		if (!((uint8_t)*p & 0x80) && !strchr(plain, *p))
+			return false;
+	}
+	return text[0] && text[0] != '-' && strcmp(text, "AND") != 0 && strcmp(text, "OR") != 0 &&
+	       strcmp(text, "NOT") != 0;
 }
 
 static int add_value(
@@ -69,7 +74,7 @@ static int add_date(struct buffer *to, const char *sign, int64_t bound, struct f
 	char text[MOMENT_TEXT];
 
 	moment_format(bound, text);
-	return buffer_append_format(to, f, "%s:%s", sign[0] == '<' ? "before" : "after", text);
+	return buffer_append_format(to, f, "date:%s%s", sign, text);
 }
 
 static int add_span(struct buffer *to, const struct condition *c, add_bound *add, struct fault *f)
@@ -78,7 +83,7 @@ static int add_span(struct buffer *to, const struct condition *c, add_bound *add
 
 	if (low && add(to, ">=", c->low, f) < 0)
 		return -1;
-	if (low && high && buffer_append_text(to, " ", f) < 0)
+	if (low && high && buffer_append_text(to, " AND ", f) < 0)
 		return -1;
 	return high ? add(to, "<", c->high, f) : 0;
 }
@@ -104,7 +109,7 @@ static int add_bare(struct buffer *to, const struct condition *c, struct fault *
 	case CONDITION_AND:
 	case CONDITION_OR:
 		if (add_tree(to, c->left, hold_of(c), f) < 0 ||
-			buffer_append_text(to, c->kind == CONDITION_AND ? " " : " OR ", f) < 0)
+			buffer_append_text(to, c->kind == CONDITION_AND ? " AND " : " OR ", f) < 0)
 			return -1;
 		return add_tree(to, c->right, hold_of(c), f);
 	case CONDITION_NOT:

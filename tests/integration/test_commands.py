@@ -97,8 +97,11 @@ def search_conditions_hold_together(folder):
     keep.run('search', 'archived:<2020-01-01', code=NOTHING)
     nobody = keep.run('search', '--account', 'nobody', code=NOTHING)
     check('nobody' in nobody.err, 'the account is named')
-    refused = keep.run('search', 'invoice', code=USAGE)
-    check('account:NAME' in refused.err and 'invoice' in refused.err, refused.err)
+    refused = keep.run('search', 'size:>1M', 'form:anna', code=USAGE)
+    check('did you mean from:?' in refused.err, refused.err)
+    check('\n  size:>1M form:anna\n           ^~~~\n' in refused.err, refused.err)
+    explained = keep.run('search', '--explain', 'from:anna (size:>1K OR id:ab)')
+    check(b'in full: from:anna AND (size:>=1025 OR id:ab)\n' in explained.out, explained.out)
 
 
 @case
