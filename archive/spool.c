@@ -25,6 +25,7 @@ struct spool {
 	int fd;
 	uint64_t size;
 	bool finished;
+	atomic_uint owners;
 };
 
 int spool_pool_open(const char *folder, struct spool_pool **ret, struct fault *f)
@@ -66,6 +67,7 @@ int spool_new(struct spool_pool *p, struct spool **ret, struct fault *f)
 		return fault_memory(f);
 	s->pool = p;
 	s->fd = -1;
+	atomic_init(&s->owners, 1);
 	if (hasher_new(&s->hasher, f) < 0)
 		return -1;
 	*ret = TAKE(s);
@@ -82,7 +84,7 @@ static void drop_memory(struct spool *s)
 
 struct spool *spool_free(struct spool *s)
 {
-	if (!s)
+	if (!s || atomic_fetch_sub(&s->owners, 1) > 1)
 		return NULL;
 	drop_memory(s);
 	hasher_free(s->hasher);
@@ -182,6 +184,13 @@ void spool_finish(struct spool *s)
 	hasher_end(s->hasher, &s->digest);
 	trim(s);
 	s->finished = true;
+}
+
+struct spool *spool_share(struct spool *s)
+{
+	assert(s->finished);
+	atomic_fetch_add(&s->owners, 1);
+	return s;
 }
 
 uint64_t spool_size(const struct spool *s)

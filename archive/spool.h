@@ -23,6 +23,8 @@ void spool_freep(struct spool **s);
 int spool_write(struct spool *s, struct slice bytes, struct fault *f) MUST_CHECK;
 /* No more writes; the digest is fixed. */
 void spool_finish(struct spool *s);
+/* Another owner of the same finished bytes: gives s, to be freed once more. */
+struct spool *spool_share(struct spool *s);
 
 uint64_t spool_size(const struct spool *s);
 /* After spool_finish(). */
