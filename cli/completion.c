@@ -2,12 +2,24 @@
 
 #include "cli/command.h"
 #include "cli/export_format.h"
+#include "cli/mbox_parse.h"
 #include "daemon/config_keys.h"
 
 #include <ctype.h>
 #include <stdio.h>
 
-enum kind { NOTHING, ACCOUNTS, COMMANDS, FILES, FOLDERS, FORMATS, TLS_MODES, UNKNOWN };
+enum kind {
+	NOTHING,
+	ACCOUNTS,
+	COMMANDS,
+	DIALECTS,
+	FILES,
+	FOLDERS,
+	FORMATS,
+	KINDS_OF_MAIL,
+	TLS_MODES,
+	UNKNOWN
+};
 
 /* By what help calls an argument. COMMAND is two things: a shell's for an option, ours for help. */
 static const struct {
@@ -20,11 +32,14 @@ static const struct {
 	{"COMMAND", NOTHING},
 	{"CONFIG", FILES},
 	{"DATE", NOTHING},
+	{"DIALECT", DIALECTS},
 	{"DIR", FOLDERS},
 	{"FILE", FILES},
+	{"FOLDER", NOTHING},
 	{"FORMAT", FORMATS},
 	{"HEX", NOTHING},
 	{"ID", NOTHING},
+	{"KIND", KINDS_OF_MAIL},
 	{"MECHANISM", NOTHING},
 	{"MODE", TLS_MODES},
 	{"N", NOTHING},
@@ -212,6 +227,17 @@ static void offer_kind(
 	case FORMATS:
 		for (const struct export_format *const *e = export_formats; *e; e++)
 			offer(o, slice_text((*e)->name), "format");
+		break;
+	case KINDS_OF_MAIL:
+		offer(o, slice_text("eml"), "messages, one a file");
+		offer(o, slice_text("mbox"), "many in one file");
+		offer(o, slice_text("maildir"), "a folder with cur and new");
+		offer(o, slice_text("tar"), "an archive");
+		offer(o, slice_text("zip"), "an archive");
+		break;
+	case DIALECTS:
+		for (enum mbox_dialect d = MBOX_O; d <= MBOX_CL2; d++)
+			offer(o, slice_text(mbox_dialect_name(d)), "dialect");
 		break;
 	case TLS_MODES:
 		offer(o, slice_text("implicit"), "TLS from the start, pop3s://");

@@ -29,7 +29,8 @@ enum { IMPORT_SKIP = 1 };
 
 struct import_taker {
 	void *context;
-	/* Nothing of m is remembered by the reader's side after this call. */
+	/* A message begins; where a reader learns its folder and flags from its header, it has read
+	 * that before. */
 	int (*begin)(void *context, const struct found *m, struct fault *f);
 	/* Behind begin(). IMPORT_SKIP: the message was refused just now (too large): bytes() and
 	 * end() do nothing until the next begin(), and need not be called. */
@@ -43,6 +44,8 @@ struct import_taker {
 	int (*lost)(void *context, const char *path, const char *why, struct fault *f);
 	/* What a person should know of path, and is no failure ("mboxcl2"). Shown once for each. */
 	int (*note)(void *context, const char *path, const char *what, struct fault *f);
+	/* A file that is no mail ("dovecot.index"): counted. */
+	int (*pass)(void *context, const char *path, struct fault *f);
 	/* So many bytes of what the reader was given are done: for progress. <0: interrupted. */
 	int (*position)(void *context, uint64_t done, struct fault *f);
 };

@@ -1,4 +1,3 @@
-#include "cli/mbox_dialect.h"
 #include "cli/mbox_parse.h"
 #include "cli/mboxrd.h"
 #include "tests/unit/check.h"
