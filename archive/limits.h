@@ -166,6 +166,13 @@
 #define LIMIT_WORKER_MEMORY   (320 * MIB) /* its heap: 256 MiB, and what lies idle in it */
 #define LIMIT_WORKER_SCRATCH  (2 * (LIMIT_SEGMENT_BYTES + LIMIT_MESSAGE)) /* its files */
 
+/* Exports */
+#define LIMIT_EXPORT_WHOLE  (1 * MIB)  /* of a message that is in memory before it is written */
+#define LIMIT_EXPORT_FOLDER 5000	       /* files in one: FAT has room for 7281 with names of 96 characters */
+#define LIMIT_EXPORT_SUMS   (16 * MIB) /* of SHA256SUMS beside the files of an export */
+#define LIMIT_EXPORT_SPLIT  (64 * KIB) /* --split, at least */
+#define LIMIT_MANIFEST_LINE (1 * MIB)  /* of a manifest.jsonl */
+
 /* Imports */
 #define LIMIT_IMPORT_PEEK	(4 * KIB) /* of a file, to see what it is */
 #define LIMIT_IMPORT_WHOLE	(1 * MIB) /* a file of this size is read whole before it is given on */

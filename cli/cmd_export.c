@@ -4,9 +4,16 @@
 #include "cli/message_list.h"
 #include "cli/query.h"
 #include "cli/stop.h"
+#include "daemon/quantity.h"
 
 #include "archive/escape.h"
 #include "archive/limits.h"
+#include "archive/record.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
 
 struct export
 {
@@ -14,8 +21,10 @@ struct export
 	struct export_target *to;
 	uint64_t messages, bytes; /* written by this run */
 	uint64_t present;	  /* written by an earlier one */
-	uint64_t damaged, failed;
+	struct export_left left;
 	uint64_t done_bytes, all_bytes, all;
+	enum { NOT_RECORDED, RECORDED, RECORDED_BEFORE } recorded; /* in the ledger */
+	struct digest manifest;					   /* unless NOT_RECORDED */
 };
 
 static void export_deinit(struct export *x)
@@ -29,7 +38,7 @@ static void draw(struct export *x, const struct message *m)
 	const struct progress_state state = {.label = "exporting",
 		.done = x->done_bytes,
 		.all = x->all_bytes,
-		.items = x->messages + x->present + x->damaged + x->failed,
+		.items = x->messages + x->present + x->left.damaged + x->left.failed,
 		.items_all = x->all};
 
 	progress_update(&x->run->progress, &state);
@@ -57,12 +66,12 @@ static int export_one(struct export *x, const struct message *m, struct fault *f
 		return -1;
 	if (f->code == FAULT_DAMAGE) {
 		run_complain(x->run, "not exported: %s", f->text);
-		x->damaged++;
+		x->left.damaged++;
 		return 0;
 	}
 	message_short_id(m, id);
 	run_complain(x->run, "not exported: message %s: %s", id, f->text);
-	x->failed++;
+	x->left.failed++;
 	return 0;
 }
 
@@ -88,110 +97,243 @@ static int export_all(struct export *x, const struct condition *wanted, struct f
 	return r;
 }
 
-static void print_summary(struct export *x, const char *path)
+/* ---- The ledger -------------------------------------------------------------------------------
+ */
+
+/* What the ledger calls the target: a path that means the same from any folder. */
+static int absolute_path(const char *path, char **ret, struct fault *f)
+{
+	char here[PATH_MAX];
+
+	if (path[0] == '/')
+		*ret = strdup(path);
+	else if (!getcwd(here, sizeof here))
+		return fault_errno(f, FAULT_SYSTEM, SCOPE_ARCHIVE, errno, "where is this");
+	else if (asprintf(ret, "%s/%s", here, path) < 0)
+		*ret = NULL;
+	return *ret ? 0 : fault_memory(f);
+}
+
+static int record(struct export *x, const struct export_job *job, struct fault *f)
+{
+	struct store *s CLEANUP(store_closep) = NULL;
+	char *target CLEANUP(freep) = NULL;
+	const struct export_totals *totals = &x->to->totals;
+
+	if (absolute_path(job->path, &target, f) < 0 ||
+		store_open(x->run->folder, x->run->cache_dir, STORE_WRITE, &s, f) < 0)
+		return -1;
+	const struct record r = {.kind = RECORD_EXPORT,
+		.query = slice_text(job->query),
+		.target = slice_text(target),
+		.format = slice_text(x->to->format->name),
+		.messages = totals->messages,
+		.bytes = totals->bytes,
+		.failed = x->left.damaged + x->left.failed,
+		.manifest = &x->manifest};
+	return store_record(s, &r, f);
+}
+
+/* An archive that nobody can write, as a copy on a medium, gives out its mail all the same. Returns
+ * the exit status. */
+static int record_or_say(struct export *x, const struct export_job *job)
+{
+	struct fault f;
+
+	if (record(x, job, &f) == 0) {
+		x->recorded = RECORDED;
+		return STATUS_DONE;
+	}
+	if (f.error == EROFS) {
+		run_note(x->run, "the archive is read-only: its ledger does not learn of this");
+		return STATUS_DONE;
+	}
+	run_complain(x->run, "the ledger does not learn of this export: %s", f.text);
+	return STATUS_PARTLY;
+}
+
+/* ---- The end ----------------------------------------------------------------------------------
+ */
+
+static void print_json(struct export *x, const struct export_job *job)
+{
+	struct json_line line;
+	char hex[DIGEST_HEX + 1];
+
+	json_line_begin(&line, "summary");
+	json_add_count(&line, "messages", x->messages);
+	json_add_count(&line, "bytes", x->bytes);
+	json_add_count(&line, "present", x->present);
+	json_add_count(&line, "damaged", x->left.damaged);
+	json_add_count(&line, "failed", x->left.failed);
+	json_add_text(&line, "output", job->path);
+	json_add_text(&line, "format", x->to->format->name);
+	json_add_count(&line, "all_messages", x->to->totals.messages);
+	json_add_count(&line, "all_bytes", x->to->totals.bytes);
+	json_add_flag(&line, "recorded", x->recorded != NOT_RECORDED);
+	if (x->recorded != NOT_RECORDED) {
+		digest_hex(&x->manifest, hex);
+		json_add_text(&line, "manifest", hex);
+	}
+	json_line_print(&line, &x->run->out);
+}
+
+static void print_summary(struct export *x, const struct export_job *job)
 {
 	struct output *o = &x->run->out;
-	struct json_line line;
 	char messages[TEXT_NUMBER], size[TEXT_NUMBER];
 
 	progress_clear(&x->run->progress);
 	if (x->run->json) {
-		json_line_begin(&line, "summary");
-		json_add_count(&line, "messages", x->messages);
-		json_add_count(&line, "bytes", x->bytes);
-		json_add_count(&line, "present", x->present);
-		json_add_count(&line, "damaged", x->damaged);
-		json_add_count(&line, "failed", x->failed);
-		json_add_text(&line, "output", path);
-		json_line_print(&line, o);
+		print_json(x, job);
 		return;
 	}
 	out_format(o, "%s %s (%s) written to ", text_count(x->messages, messages),
 		plural(x->messages, "message", "messages"), text_size(x->bytes, size));
-	out_escaped(o, slice_text(path));
+	out_escaped(o, slice_text(job->path));
 	if (x->present)
 		out_format(o, "; %s were there already", text_count(x->present, messages));
 	out_format(o, "\n");
 }
 
-static int finish(struct export *x, const char *path, int r, struct fault *f)
+/* Whole, in the ledger, and under its name. Returns the exit status. */
+static int complete(struct export *x, const struct export_job *job)
 {
-	struct fault sync;
+	const struct export_format *format = x->to->format;
+	int status = STATUS_DONE;
+	struct fault f;
+
+	int r = format->finish(x->to, &x->left, &x->manifest, &f);
+	if (r < 0)
+		return run_fail(x->run, &f);
+	if (r == EXPORT_PRESENT)
+		x->recorded = RECORDED_BEFORE;
+	else
+		status = record_or_say(x, job);
+	if (r == 0 && format->publish(x->to, &f) < 0)
+		return run_fail(x->run, &f);
+	if (x->left.failed)
+		return STATUS_PARTLY;
+	return x->left.damaged ? STATUS_DAMAGED : status;
+}
+
+/* r: 0 all were gone through, 1 it was stopped, <0 *f says why it ends. */
+static int finish(struct export *x, const struct export_job *job, int r, struct fault *f)
+{
+	struct fault more;
 	int status = r < 0 ? run_fail(x->run, f) : STATUS_DONE;
 
-	if (x->to->format->finish(x->to, r == 0 ? EXPORT_WHOLE : EXPORT_STOPPED, &sync) < 0)
-		status = run_fail(x->run, &sync);
-	print_summary(x, path);
+	if (r == 0)
+		status = complete(x, job);
+	else if (x->to->format->stop(x->to, &more) < 0)
+		status = run_fail(x->run, &more);
+	print_summary(x, job);
 	if (r == 1)
 		run_complain(x->run, "stopped; the same command goes on from here");
-	if (status != STATUS_DONE || r == 1)
-		return status != STATUS_DONE ? status : STATUS_FAILED;
-	if (x->failed)
-		return STATUS_PARTLY;
-	return x->damaged ? STATUS_DAMAGED : STATUS_DONE;
+	return r == 1 && status == STATUS_DONE ? STATUS_FAILED : status;
 }
+
+/* ---- The command ------------------------------------------------------------------------------
+ */
 
 /* Of what this is an export. */
 static int describe(const struct run *run, const struct export_format *format,
-	const struct query *q, struct buffer *to, struct fault *f)
+	const struct query *q, uint64_t split, struct buffer *to, struct fault *f)
 {
-	if (buffer_append_format(to, f, "popkeep export 1\narchive %s\n%smessages%s%s\n",
-		    store_id(run->store), format->origin, q->canonical[0] ? " " : "",
-		    q->canonical) < 0)
+	if (buffer_append_format(to, f, "popkeep export 1\narchive %s\n%s", store_id(run->store),
+		    format->origin) < 0)
+		return -1;
+	if (split && buffer_append_format(to, f, "split %" PRIu64 "\n", split) < 0)
+		return -1;
+	if (buffer_append_format(
+		    to, f, "messages%s%s\n", q->canonical[0] ? " " : "", q->canonical) < 0)
 		return -1;
 	return buffer_text(to) ? 0 : fault_memory(f);
 }
 
 /* NULL: it was said why not. */
-static const struct export_format *chosen_format(struct run *run)
+static const struct export_format *chosen_format(struct run *run, uint64_t *ret_split)
 {
 	const char *name = option_value(&run->arguments, "format");
 	const char *path = option_value(&run->arguments, "output");
+	const char *split = option_value(&run->arguments, "split");
 	const struct export_format *format = name ? export_format_named(name) : NULL;
 	char text[32];
 
-	if (!name || !path || !path[0])
+	*ret_split = 0;
+	if (!name || !path || !path[0]) {
 		(void)run_usage(run, "export needs --format and --output");
-	else if (!format)
-		(void)run_usage(run, "--format %s: known are eml, mboxrd and maildir",
+		return NULL;
+	}
+	if (!format) {
+		(void)run_usage(run,
+			"--format %s: known are eml, maildir, mboxrd, tar, tar.zst and zip",
 			escape_text(slice_text(name), text, sizeof text));
-	return path && path[0] ? format : NULL;
+		return NULL;
+	}
+	if (split && format->splits == EXPORT_NO_SPLIT) {
+		(void)run_usage(
+			run, "--split is for formats of one file: mboxrd, tar, tar.zst, zip");
+		return NULL;
+	}
+	if (split && (quantity_size(split, ret_split) != 0 || *ret_split < LIMIT_EXPORT_SPLIT)) {
+		(void)run_usage(run, "--split takes a size as 2G or 700M, at least 64K");
+		return NULL;
+	}
+	return format;
+}
+
+static int export_to(struct export *x, const struct export_format *format,
+	const struct export_job *job, const struct condition *wanted)
+{
+	struct fault f;
+
+	if (format->open(job, &x->to, &f) < 0)
+		return run_fail(x->run, &f);
+	if (x->to->earlier)
+		run_note(x->run, "going on with an earlier export");
+	stop_catch_signals();
+	int r = export_all(x, wanted, &f);
+	return finish(x, job, r, &f);
 }
 
 static int export_run(struct run *run)
 {
 	struct export x CLEANUP(export_deinit) = {.run = run};
 	struct buffer origin CLEANUP(buffer_deinit) = buffer_make(4 * KIB);
-	const struct export_format *format = chosen_format(run);
-	const char *path = option_value(&run->arguments, "output");
-	uint64_t messages = 0, bytes;
 	struct query q CLEANUP(query_deinit) = {0};
+	uint64_t split, bytes;
+	const struct export_format *format = chosen_format(run, &split);
+	struct export_job job = {.path = option_value(&run->arguments, "output"),
+		.archive = run->folder,
+		.archive_id = store_id(run->store),
+		.out = &run->out,
+		.split = split};
 	struct fault f;
 
 	if (!format)
 		return STATUS_USAGE;
 	if (query_begin(run, &q) != STATUS_DONE)
 		return STATUS_USAGE;
-	if (find_count(run->store, q.wanted, &messages, &bytes, &f) < 0)
+	if (find_count(run->store, q.wanted, &job.expected, &bytes, &f) < 0)
 		return run_fail(run, &f);
-	if (messages == 0) {
+	if (job.expected == 0) {
 		run_complain(run, "no message matches; nothing was written");
 		return STATUS_NOTHING;
 	}
-	if (describe(run, format, &q, &origin, &f) < 0 ||
-		format->open(path, buffer_text(&origin), &x.to, &f) < 0)
+	if (describe(run, format, &q, split, &origin, &f) < 0)
 		return run_fail(run, &f);
-	if (x.to->earlier)
-		run_note(run, "going on with an earlier export");
-	stop_catch_signals();
-	int r = export_all(&x, q.wanted, &f);
-	return finish(&x, path, r, &f);
+	job.origin = buffer_text(&origin);
+	job.query = q.canonical;
+	return export_to(&x, format, &job, q.wanted);
 }
 
 static const struct option_spec options[] = {
 	QUERY_OPTIONS,
-	{"format", 0, "FORMAT", "eml: a file for each message; mboxrd: one file; maildir"},
+	{"format", 0, "FORMAT",
+		"eml, maildir: files in a folder; mboxrd, tar, tar.zst, zip: one file"},
 	{"output", 0, "PATH", "new, or an unfinished one of the same export, which goes on"},
+	{"split", 0, "SIZE", "files of this size at most (2G), NAME-0001 and so on"},
 	{NULL, 0, NULL, NULL},
 };
 
@@ -202,9 +344,11 @@ const struct command command_export = {
 	.details = QUERY_DETAILS
 	"\n\n"
 	"eml and maildir write a file for each message into a folder, of its exact bytes;\n"
-	"mboxrd writes all into one file, with LF at the end of lines. Each message is\n"
-	"checked against its digest and has a line in a manifest.jsonl, with which the\n"
-	"exact bytes can be had back from mboxrd too. No file is ever overwritten.",
+	"tar, tar.zst and zip put such files into one; mboxrd writes all into one file,\n"
+	"with LF at the end of lines. Each message is checked against its digest and has a\n"
+	"line in a manifest.jsonl, with which the exact bytes can be had back from mboxrd\n"
+	"too; SHA256SUMS and a summary.txt are there as well, and `popkeep verify PATH`\n"
+	"checks it all. No file is ever overwritten.",
 	.options = options,
 	.everyday = true,
 	.needs = NEEDS_ARCHIVE,

@@ -2,25 +2,26 @@
  * under its name when it is whole, checked and synced, never over another one; its line in the
  * manifest follows. So after a crash, or Ctrl-C, the same export goes on:
  *
- *                     eml                 maildir
- *   of which it is    .popkeep-export     .popkeep-export      written first
- *   being written     .<64 hex>.part      tmp/<64 hex>.part    worth nothing after a crash
- *   a whole message   <name>.eml          cur/<name>:2,S       without a line in the manifest
- *                                                              its digest is compared
- *   its lines         manifest.jsonl      manifest.jsonl       a torn last one is cut
+ *                     eml                  maildir
+ *   of which it is    .popkeep-export      .popkeep-export      written first
+ *   being written     .<64 hex>.part       tmp/<64 hex>.part    worth nothing after a crash
+ *   a whole message   2026-11/<name>.eml   cur/<name>:2,S       without a line in the manifest
+ *                                                               its digest is compared
+ *   its lines         manifest.jsonl       manifest.jsonl       a torn last one is cut
+ *   when all is in it summary.txt, SHA256SUMS (.SHA256SUMS.part before)
  *
- * Messages are synced and named some at a time: so many parts can a crash leave.
+ * Messages are synced and named many at a time, with one sync of the file system: so many parts can
+ * a crash leave.
  *
  * POP3 knows no flags. A message goes into cur/ and is marked as seen, so that a client does not
  * announce the whole archive as new mail, and a server that serves the folder renames nothing.
  * Where one did, because somebody answered or flagged a message, the export finds it all the same.
  */
-#include "cli/export_format.h"
+#include "cli/export_folder.h"
 
-#include "archive/escape.h"
 #include "archive/file.h"
 #include "archive/limits.h"
-#include "cli/manifest.h"
+#include "cli/export_summary.h"
 #include "cli/new_file.h"
 
 #include <errno.h>
@@ -29,259 +30,77 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
-static const char ORIGIN_FILE[] = ".popkeep-export", MANIFEST[] = "manifest.jsonl";
+enum { DIGITS_STEP = 4, MAILDIR_DIGITS = 20 };
+#define BATCH_BYTES (32 * MIB)
 
-/* A file system syncs many files in hardly more time than one. */
-enum { DIGITS_STEP = 4, NAME_SIZE = 192, PART_SIZE = DIGEST_HEX + 16, BATCH = 64 };
-#define BATCH_BYTES (16 * MIB)
+const char FOLDER_ORIGIN[] = ".popkeep-export", FOLDER_MANIFEST[] = "manifest.jsonl",
+	   FOLDER_SUMMARY[] = "summary.txt", FOLDER_SUMS[] = "SHA256SUMS",
+	   FOLDER_SUMS_PART[] = ".SHA256SUMS.part";
 
-struct layout {
-	const struct export_format *format;
-	const char *const *folders; /* below the top */
-	const char *part, *whole;   /* what stands before their names */
-	size_t digits;		    /* of the digest at first, more where two begin alike */
-	void (*name)(const struct message *m, size_t digits, char ret[static NAME_SIZE]);
-};
-
-/* Written and checked, not synced yet, not under its name. */
-struct pending {
-	int fd;
-	struct message message; /* without its texts */
-	struct json_line line;	/* of the manifest, but for the file's name */
-};
-
-struct folder {
-	struct export_target target;
-	struct pending pending[BATCH];
-	size_t pending_n;
-	uint64_t pending_bytes;
-	const struct layout *layout;
-	int folder;
-	char *path; /* escaped, for messages */
-	struct manifest *manifest;
-	char **moved; /* maildir: names in new/ and cur/ without flags, ascending */
-	size_t moved_n;
-};
-
-static struct folder *folder_of(struct export_target *to)
+int folder_error(const struct folder *e, const char *what, struct fault *f)
 {
-	return (struct folder *)to;
+	return fault_errno(f, FAULT_SYSTEM, SCOPE_ARCHIVE, errno, "cannot %s in %s", what, e->path);
 }
 
-static int folder_error(const struct folder *e, int error, const char *what, struct fault *f)
+int folder_write_sums(struct folder *e, struct fault *f)
 {
-	return fault_errno(f, FAULT_SYSTEM, SCOPE_ARCHIVE, error, "cannot %s in %s", what, e->path);
+	if (new_file_append(e->sums_fd, buffer_slice(&e->sums)) < 0)
+		return folder_error(e, "write", f);
+	buffer_clear(&e->sums);
+	return 0;
 }
 
-/* "2026-11-21_0123456789ab.eml": the day of archiving in UTC; safe on every file system. */
-static void eml_name(const struct message *m, size_t digits, char ret[static NAME_SIZE])
-{
-	char hex[DIGEST_HEX + 1], day[MOMENT_TEXT];
+/* ---- Names -------------------------------------------------------------------------------------
+ */
 
-	digest_hex(&m->digest, hex);
-	moment_format(m->archived, day);
-	(void)snprintf(ret, NAME_SIZE, "%.10s_%.*s.eml", day, (int)digits, hex);
+static int set_eml_name(
+	struct folder *e, const struct message *m, struct folder_name *ret, struct fault *f)
+{
+	char name[EML_NAME];
+
+	if (export_source_header(&e->source, f) < 0)
+		return -1;
+	eml_name(m, &e->source.header, export_zone(&e->job), EML_ID, name);
+	if (eml_folders_place(&e->months, name, f) < 0)
+		return -1;
+	char *bracket = strrchr(name, '[');
+	bracket[1] = '\0';
+	(void)snprintf(ret->before, sizeof ret->before, "%s", name);
+	(void)snprintf(ret->behind, sizeof ret->behind, "].eml");
+	ret->digits = EML_ID;
+	return 0;
 }
 
 /* "1795293296.0123456789abcdef0123.popkeep,S=1234:2,S": time, what makes it unique, in place of the
  * host the program, so that the same export finds it on another one. */
-static void maildir_name(const struct message *m, size_t digits, char ret[static NAME_SIZE])
+static void set_maildir_name(const struct message *m, struct folder_name *ret)
+{
+	(void)snprintf(ret->before, sizeof ret->before, "cur/%" PRId64 ".",
+		m->archived > 0 ? m->archived / 1000 : 0);
+	(void)snprintf(
+		ret->behind, sizeof ret->behind, ".popkeep,S=%" PRIu64 ":2,S", m->size_bytes);
+	ret->digits = MAILDIR_DIGITS;
+}
+
+static void make_name(const struct folder_pending *p, size_t digits, char ret[static FOLDER_NAME])
 {
 	char hex[DIGEST_HEX + 1];
 
-	digest_hex(&m->digest, hex);
-	(void)snprintf(ret, NAME_SIZE, "cur/%" PRId64 ".%.*s.popkeep,S=%" PRIu64 ":2,S",
-		m->archived > 0 ? m->archived / 1000 : 0, (int)digits, hex, m->size_bytes);
+	digest_hex(&p->digest, hex);
+	(void)snprintf(ret, FOLDER_NAME, "%.*s%.*s%s", FOLDER_NAME - 1 - DIGEST_HEX - 64,
+		p->name.before, (int)digits, hex, p->name.behind);
 }
 
-static const char *const NO_FOLDERS[] = {NULL}, *const MAILDIR_FOLDERS[] = {
-							"cur", "new", "tmp", NULL};
-static const struct layout EML = {&export_eml, NO_FOLDERS, ".", "", 12, eml_name},
-			   MAILDIR = {&export_maildir, MAILDIR_FOLDERS, "tmp/", "cur/", 20,
-				   maildir_name};
-
-/* ---- Opening -------------------------------------------------------------------------------- */
-
-static int folder_is_empty(const struct folder *e, bool *ret, struct fault *f)
+static void part_name(const struct folder *e, const struct digest *d, char ret[static PART_SIZE])
 {
-	DIR *dir CLEANUP(dir_closep) = folder_read(e->folder);
-	struct dirent *entry;
+	char hex[DIGEST_HEX + 1];
 
-	if (!dir)
-		return folder_error(e, errno, "list what is", f);
-	*ret = true;
-	while ((entry = readdir(dir))) {
-		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
-			*ret = false;
-	}
-	return 0;
+	digest_hex(d, hex);
+	(void)snprintf(ret, PART_SIZE, "%s%s.part", e->kind->part, hex);
 }
 
-static int claim(const struct folder *e, const char *origin, struct fault *f)
-{
-	bool empty = false;
-	int r = export_origin_check(e->folder, ORIGIN_FILE, origin, e->path, f);
-
-	if (r <= 0)
-		return r;
-	if (folder_is_empty(e, &empty, f) < 0)
-		return -1;
-	if (!empty)
-		return fault_set(f, FAULT_USAGE, SCOPE_ARCHIVE, 0,
-			"%s is not empty and no earlier export; name a new or empty folder",
-			e->path);
-	return export_origin_write(e->folder, ORIGIN_FILE, origin, e->path, f);
-}
-
-static int open_top(struct folder *e, const char *path, struct fault *f)
-{
-	char text[512];
-
-	e->path = strdup(escape_text(slice_text(path), text, sizeof text));
-	if (!e->path)
-		return fault_memory(f);
-	if (mkdir(path, 0700) < 0 && errno != EEXIST)
-		return fault_errno(
-			f, FAULT_SYSTEM, SCOPE_ARCHIVE, errno, "cannot make folder %s", e->path);
-	e->folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (e->folder < 0)
-		return fault_errno(
-			f, FAULT_SYSTEM, SCOPE_ARCHIVE, errno, "cannot open folder %s", e->path);
-	return 0;
-}
-
-static int make_folders(const struct folder *e, struct fault *f)
-{
-	for (const char *const *name = e->layout->folders; *name; name++) {
-		if (mkdirat(e->folder, *name, 0700) < 0 && errno != EEXIST)
-			return folder_error(e, errno, "make a folder", f);
-	}
-	return 0;
-}
-
-/* ---- Files that a mail program gave other flags ------------------------------------------------
+/* ---- Writing -----------------------------------------------------------------------------------
  */
-
-static int by_name(const void *a, const void *b)
-{
-	return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-static int remember_name(struct folder *e, const char *name, size_t *room, struct fault *f)
-{
-	if (e->moved_n == *room) {
-		size_t more = *room ? *room * 2 : 256;
-		char **moved = reallocarray(e->moved, more, sizeof *moved);
-
-		if (!moved)
-			return fault_memory(f);
-		e->moved = moved;
-		*room = more;
-	}
-	e->moved[e->moved_n] = strndup(name, strcspn(name, ":"));
-	return e->moved[e->moved_n++] ? 0 : fault_memory(f);
-}
-
-static int read_names(struct folder *e, const char *within, size_t *room, struct fault *f)
-{
-	int fd CLEANUP(fd_closep) = openat(e->folder, within, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *dir CLEANUP(dir_closep) = fd < 0 ? NULL : folder_read(fd);
-	struct dirent *entry;
-
-	if (!dir)
-		return folder_error(e, errno, "list what is", f);
-	while ((entry = readdir(dir))) {
-		if (entry->d_name[0] != '.' && remember_name(e, entry->d_name, room, f) < 0)
-			return -1;
-	}
-	return 0;
-}
-
-static int find_moved(struct folder *e, struct fault *f)
-{
-	size_t room = 0;
-
-	if (e->layout != &MAILDIR || e->target.earlier == 0)
-		return 0;
-	if (read_names(e, "cur", &room, f) < 0 || read_names(e, "new", &room, f) < 0)
-		return -1;
-	if (e->moved_n)
-		qsort(e->moved, e->moved_n, sizeof *e->moved, by_name);
-	return 0;
-}
-
-/* name: as the manifest has it. */
-static bool was_moved(const struct folder *e, const char *name)
-{
-	char key[NAME_SIZE], *at = key;
-	const char *slash = strrchr(name, '/');
-
-	if (e->moved_n == 0)
-		return false;
-	name = slash ? slash + 1 : name;
-	(void)snprintf(key, sizeof key, "%.*s", (int)strcspn(name, ":"), name);
-	return bsearch(&at, e->moved, e->moved_n, sizeof *e->moved, by_name);
-}
-
-static void drop_pending(struct folder *e)
-{
-	for (size_t i = 0; i < e->pending_n; i++) {
-		fd_closep(&e->pending[i].fd);
-		json_line_deinit(&e->pending[i].line);
-	}
-	e->pending_n = 0;
-	e->pending_bytes = 0;
-}
-
-static void folder_close(struct export_target *to)
-{
-	struct folder *e = folder_of(to);
-
-	drop_pending(e);
-	for (size_t i = 0; i < e->moved_n; i++)
-		free(e->moved[i]);
-	free(e->moved);
-	manifest_close(e->manifest);
-	fd_closep(&e->folder);
-	free(e->path);
-	free(e);
-}
-
-static int folder_open(const struct layout *layout, const char *path, const char *origin,
-	struct export_target **ret, struct fault *f)
-{
-	struct folder *e = calloc(1, sizeof *e);
-	struct export_target *owned CLEANUP(export_target_closep) = e ? &e->target : NULL;
-
-	if (!e)
-		return fault_memory(f);
-	e->target.format = layout->format;
-	e->layout = layout;
-	e->folder = -1;
-	if (open_top(e, path, f) < 0 || claim(e, origin, f) < 0 || make_folders(e, f) < 0)
-		return -1;
-	if (manifest_open(e->folder, MANIFEST, layout->whole, &e->manifest, f) < 0)
-		return fault_prefix(f, "%s", e->path);
-	e->target.earlier = manifest_count(e->manifest);
-	if (find_moved(e, f) < 0)
-		return -1;
-	*ret = TAKE(owned);
-	return 0;
-}
-
-static int eml_open(
-	const char *path, const char *origin, struct export_target **ret, struct fault *f)
-{
-	return folder_open(&EML, path, origin, ret, f);
-}
-
-static int maildir_open(
-	const char *path, const char *origin, struct export_target **ret, struct fault *f)
-{
-	return folder_open(&MAILDIR, path, origin, ret, f);
-}
-
-/* ---- One message ----------------------------------------------------------------------------- */
 
 struct file_sink {
 	const struct folder *folder;
@@ -292,7 +111,7 @@ static int to_file(void *context, struct slice bytes, struct fault *f)
 {
 	const struct file_sink *to = (const struct file_sink *)context;
 
-	return new_file_append(to->fd, bytes) < 0 ? folder_error(to->folder, errno, "write", f) : 0;
+	return new_file_append(to->fd, bytes) < 0 ? folder_error(to->folder, "write", f) : 0;
 }
 
 /* Mail programs show a file's time as when the message came. */
@@ -304,66 +123,75 @@ static int set_time(int fd, const struct message *m)
 	return m->archived > 0 ? futimens(fd, (const struct timespec[]){t, t}) : 0;
 }
 
-static void part_name(const struct folder *e, const struct message *m, char ret[static PART_SIZE])
-{
-	char hex[DIGEST_HEX + 1];
-
-	digest_hex(&m->digest, hex);
-	(void)snprintf(ret, PART_SIZE, "%s%s.part", e->layout->part, hex);
-}
-
-/* Whole and checked, under its temporary name. Returns its descriptor. */
+/* Whole and checked, under its temporary name. */
 static int write_part(
 	const struct folder *e, struct store *s, const struct message *m, struct fault *f)
 {
 	char part[PART_SIZE];
 
-	part_name(e, m, part);
+	part_name(e, &m->digest, part);
 	int fd CLEANUP(fd_closep) = openat(
 		e->folder, part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
 	struct file_sink sink = {e, fd};
 
 	if (fd < 0)
-		return folder_error(e, errno, "write", f);
-	if (message_read(s, m, to_file, &sink, f) < 0) {
+		return folder_error(e, "write", f);
+	int r = e->source.whole ? to_file(&sink, buffer_slice(&e->source.bytes), f)
+				: message_read(s, m, to_file, &sink, f);
+	if (r == 0 && set_time(fd, m) < 0)
+		r = folder_error(e, "write", f);
+	if (r < 0)
 		(void)unlinkat(e->folder, part, 0);
-		return -1;
-	}
-	return set_time(fd, m) < 0 ? folder_error(e, errno, "write", f) : fd_take(&fd);
+	return r;
 }
 
 /* Is that file this message, written by a run that ended before its line? */
-static bool file_is_message(const struct folder *e, const char *name, const struct message *m)
+static bool file_is_message(
+	const struct folder *e, const char *name, const struct folder_pending *p)
 {
 	int fd CLEANUP(fd_closep) = openat(e->folder, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	struct hasher *h CLEANUP(hasher_freep) = NULL;
 	struct digest digest;
-	uint8_t piece[16 * 1024];
 	struct fault ignored;
-	ssize_t n;
+	struct stat st;
 
-	if (fd < 0 || hasher_new(&h, &ignored) < 0)
+	if (fd < 0 || fstat(fd, &st) < 0 || (uint64_t)st.st_size != p->size ||
+		hasher_new(&h, &ignored) < 0)
 		return false;
-	while ((n = read(fd, piece, sizeof piece)) > 0)
-		hasher_add(h, piece, (size_t)n);
-	hasher_end(h, &digest);
-	return n == 0 && digest_compare(&digest, &m->digest) == 0;
+	return file_digest(fd, p->size, h, &digest) == 0 &&
+	       digest_compare(&digest, &p->digest) == 0;
+}
+
+/* The folder of the month may be missing. */
+static int rename_part(const struct folder *e, const char *part, const char *name)
+{
+	char folder[FOLDER_NAME];
+	const char *slash = strrchr(name, '/');
+
+	if (new_file_rename(e->folder, part, name) == 0)
+		return 0;
+	if (errno != ENOENT || !slash)
+		return -1;
+	(void)snprintf(folder, sizeof folder, "%.*s", (int)(slash - name), name);
+	if (mkdirat(e->folder, folder, 0700) < 0 && errno != EEXIST)
+		return -1;
+	return new_file_rename(e->folder, part, name);
 }
 
 /* Gives the part its name, with more digits where a shorter one is taken by another message. */
-static int name_part(const struct folder *e, const struct message *m, char name[static NAME_SIZE],
-	struct fault *f)
+static int name_part(const struct folder *e, const struct folder_pending *p,
+	char name[static FOLDER_NAME], struct fault *f)
 {
 	char part[PART_SIZE];
 
-	part_name(e, m, part);
-	for (size_t digits = e->layout->digits; digits <= DIGEST_HEX; digits += DIGITS_STEP) {
-		e->layout->name(m, digits, name);
-		if (new_file_rename(e->folder, part, name) == 0)
+	part_name(e, &p->digest, part);
+	for (size_t digits = p->name.digits; digits <= DIGEST_HEX; digits += DIGITS_STEP) {
+		make_name(p, digits, name);
+		if (rename_part(e, part, name) == 0)
 			return 0;
 		if (errno != EEXIST)
-			return folder_error(e, errno, "rename", f);
-		if (file_is_message(e, name, m)) {
+			return folder_error(e, "rename", f);
+		if (file_is_message(e, name, p)) {
 			(void)unlinkat(e->folder, part, 0);
 			return 0;
 		}
@@ -372,99 +200,201 @@ static int name_part(const struct folder *e, const struct message *m, char name[
 		"%s/%s is in the way: it is not the message that belongs there", e->path, name);
 }
 
-static int add_line(struct folder *e, struct pending *p, const char *name, struct fault *f)
+static int add_line(struct folder *e, struct folder_pending *p, const char *name, struct fault *f)
 {
 	json_add_bytes(&p->line, "file", slice_text(name));
 	char *text CLEANUP(freep) = json_line_text(&p->line);
 	if (!text)
 		return fault_memory(f);
-	return manifest_add(e->manifest, slice_text(text), f);
+	if (buffer_append_text(&e->lines, text, f) < 0 ||
+		export_sums_line(&e->sums, &p->digest, name, f) < 0)
+		return -1;
+	e->named++;
+	return 0;
 }
 
-static int sync_and_name(struct folder *e, struct fault *f)
+/* What was named has its line, also when the next one could not be. */
+static int name_all(struct folder *e, struct fault *f)
 {
-	char name[NAME_SIZE];
+	char name[FOLDER_NAME];
+	struct fault more;
+	int r = 0;
 
-	/* All are on their way before the first is waited for, and one commit of the file system's
-	 * journal has them all. It is a hint: what it says proves nothing. */
-	for (size_t i = 0; i < e->pending_n; i++)
-		(void)sync_file_range(e->pending[i].fd, 0, 0, SYNC_FILE_RANGE_WRITE);
-	for (size_t i = 0; i < e->pending_n; i++) {
-		if (fsync(e->pending[i].fd) < 0)
-			return folder_error(e, errno, "sync", f);
+	for (size_t i = 0; r == 0 && i < e->pending_n; i++) {
+		r = name_part(e, &e->pending[i], name, f);
+		if (r == 0)
+			r = add_line(e, &e->pending[i], name, f);
 	}
-	for (size_t i = 0; i < e->pending_n; i++) {
-		struct pending *p = &e->pending[i];
-
-		if (name_part(e, &p->message, name, f) < 0 || add_line(e, p, name, f) < 0)
-			return -1;
+	if (manifest_add(e->manifest, buffer_slice(&e->lines), &more) < 0 ||
+		folder_write_sums(e, &more) < 0) {
+		*f = more;
+		return fault_prefix(f, "%s", e->path);
 	}
-	return 0;
+	return r;
 }
 
 /* Gives all that is pending its name. What fails here is not tried again: a sync that succeeds
  * after one that failed proves nothing. */
 static int settle(struct folder *e, struct fault *f)
 {
-	int r = sync_and_name(e, f);
+	int r = 0;
 
-	drop_pending(e);
+	if (e->pending_n == 0)
+		return 0;
+	/* One commit of the file system's journal has them all. */
+	if (syncfs(e->folder) < 0)
+		r = folder_error(e, "sync", f);
+	if (r == 0)
+		r = name_all(e, f);
+	folder_drop_pending(e);
 	return r;
 }
 
-/* In the manifest, and still there with its size. */
-static bool is_present(const struct folder *e, const struct message *m)
+/* In the manifest, and still there with its size. EXPORT_PRESENT. */
+static int is_present(struct folder *e, const struct message *m, struct fault *f)
 {
-	const char *name = manifest_find(e->manifest, &m->digest);
+	const char *name;
 	struct stat st;
+	int r = manifest_find(e->manifest, &m->digest, &name, f);
 
-	if (!name)
-		return false;
+	if (r <= 0)
+		return r;
 	if (fstatat(e->folder, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		return was_moved(e, name);
-	return S_ISREG(st.st_mode) && (uint64_t)st.st_size == m->size_bytes;
+		return folder_was_moved(e, &m->digest, f);
+	return S_ISREG(st.st_mode) && (uint64_t)st.st_size == m->size_bytes ? EXPORT_PRESENT : 0;
 }
 
 static int folder_add(struct export_target *to, struct store *s, const struct message *m,
 	char *const *accounts, struct fault *f)
 {
 	struct folder *e = folder_of(to);
+	struct folder_pending *p = &e->pending[e->pending_n];
+	int r = is_present(e, m, f);
 
-	if (is_present(e, m))
-		return EXPORT_PRESENT;
-	int fd = write_part(e, s, m, f);
-	if (fd < 0)
+	if (r != 0)
+		return r < 0 ? -1 : EXPORT_PRESENT;
+	if (export_source_read(&e->source, s, m, f) < 0 || write_part(e, s, m, f) < 0)
 		return -1;
-	struct pending *p = &e->pending[e->pending_n++];
-	*p = (struct pending){.fd = fd, .message = *m};
-	p->message.account = p->message.class_ = NULL;
+	p->digest = m->digest;
+	p->size = m->size_bytes;
+	if (e->kind->names == FOLDER_MAILDIR)
+		set_maildir_name(m, &p->name);
+	else if (set_eml_name(e, m, &p->name, f) < 0)
+		return -1;
 	manifest_line(&p->line, "", m, accounts);
+	export_totals_add(&e->target.totals, m->size_bytes, m->archived);
+	e->pending_n++;
 	e->pending_bytes += m->size_bytes;
 	return e->pending_n == BATCH || e->pending_bytes >= BATCH_BYTES ? settle(e, f) : 0;
 }
 
-static int sync_folder(const struct folder *e, const char *name, struct fault *f)
-{
-	int fd CLEANUP(fd_closep) = openat(e->folder, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+/* ---- The end -----------------------------------------------------------------------------------
+ */
 
-	return fd < 0 || fsync(fd) < 0 ? folder_error(e, errno, "sync", f) : 0;
+/* Names as well as bytes. */
+static int sync_all(struct folder *e, struct fault *f)
+{
+	if (manifest_sync(e->manifest, f) < 0)
+		return fault_prefix(f, "%s", e->path);
+	return syncfs(e->folder) < 0 ? folder_error(e, "sync", f) : 0;
 }
 
-/* Every message gets its name as it comes: there is nothing more to do for EXPORT_WHOLE. */
-static int folder_finish(struct export_target *to, enum export_end end, struct fault *f)
+static int folder_stop(struct export_target *to, struct fault *f)
 {
 	struct folder *e = folder_of(to);
 
-	(void)end;
-	if (settle(e, f) < 0)
+	if (settle(e, f) < 0 || sync_all(e, f) < 0)
 		return -1;
-	if (manifest_sync(e->manifest, f) < 0)
-		return fault_prefix(f, "%s", e->path);
-	for (const char *const *name = e->layout->folders; *name; name++) {
-		if (sync_folder(e, *name, f) < 0)
-			return -1;
+	(void)unlinkat(e->folder, FOLDER_SUMS_PART, 0);
+	return 0;
+}
+
+/* Does SHA256SUMS know this manifest? Then an earlier run came to its end, and nothing came since.
+ */
+static bool was_finished(const struct folder *e, const struct digest *manifest)
+{
+	int fd CLEANUP(fd_closep) =
+		openat(e->folder, FOLDER_SUMS, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	char end[4096 + 1], hex[DIGEST_HEX + 1];
+	struct stat st;
+
+	if (e->named > 0 || fd < 0 || fstat(fd, &st) < 0)
+		return false;
+	off_t from = st.st_size > 4096 ? st.st_size - 4096 : 0;
+	ssize_t n = pread(fd, end, 4096, from);
+	end[n > 0 ? n : 0] = '\0';
+	digest_hex(manifest, hex);
+	return strstr(end, hex);
+}
+
+static int write_summary(struct folder *e, const struct export_left *left,
+	const struct digest *manifest, struct fault *f)
+{
+	struct buffer text CLEANUP(buffer_deinit) = buffer_make(EXPORT_SUMMARY_MAX);
+	struct hasher *h CLEANUP(hasher_freep) = NULL;
+	const struct new_file_as as = {
+		.mode = 0600, .owner = geteuid(), .group = getegid(), .replaces = true};
+	const struct export_summary summary = {.job = &e->job,
+		.format = e->kind->format->name,
+		.totals = &e->target.totals,
+		.left = left,
+		.manifest = manifest,
+		.manifest_name = FOLDER_MANIFEST,
+		.sums_name = FOLDER_SUMS};
+	struct digest digest;
+
+	if (hasher_new(&h, f) < 0 || export_summary_text(&summary, &text, f) < 0)
+		return -1;
+	hasher_add(h, text.data, text.len);
+	hasher_end(h, &digest);
+	if (new_file_write(e->folder, FOLDER_SUMMARY, buffer_slice(&text), &as) < 0)
+		return folder_error(e, "write", f);
+	if (export_sums_line(&e->sums, manifest, FOLDER_MANIFEST, f) < 0)
+		return -1;
+	return export_sums_line(&e->sums, &digest, FOLDER_SUMMARY, f);
+}
+
+static int folder_finish(struct export_target *to, const struct export_left *left,
+	struct digest *ret, struct fault *f)
+{
+	struct folder *e = folder_of(to);
+
+	if (settle(e, f) < 0 || manifest_digest(e->manifest, ret, f) < 0)
+		return -1;
+	if (was_finished(e, ret)) {
+		(void)unlinkat(e->folder, FOLDER_SUMS_PART, 0);
+		return EXPORT_PRESENT;
 	}
-	return sync_folder(e, ".", f);
+	if (write_summary(e, left, ret, f) < 0 || folder_write_sums(e, f) < 0)
+		return -1;
+	if (fsync(e->sums_fd) < 0)
+		return folder_error(e, "sync", f);
+	return sync_all(e, f);
+}
+
+static int folder_publish(struct export_target *to, struct fault *f)
+{
+	struct folder *e = folder_of(to);
+
+	if (renameat(e->folder, FOLDER_SUMS_PART, e->folder, FOLDER_SUMS) < 0)
+		return folder_error(e, "rename SHA256SUMS", f);
+	return fsync(e->folder) < 0 ? folder_error(e, "sync", f) : 0;
+}
+
+static const char *const NO_FOLDERS[] = {NULL}, *const MAILDIR_FOLDERS[] = {
+							"cur", "new", "tmp", NULL};
+static const struct folder_kind EML = {&export_eml, NO_FOLDERS, ".", FOLDER_EML},
+				MAILDIR = {
+					&export_maildir, MAILDIR_FOLDERS, "tmp/", FOLDER_MAILDIR};
+
+static int eml_open(const struct export_job *job, struct export_target **ret, struct fault *f)
+{
+	return folder_open(&EML, job, ret, f);
+}
+
+static int maildir_open(const struct export_job *job, struct export_target **ret, struct fault *f)
+{
+	return folder_open(&MAILDIR, job, ret, f);
 }
 
 const struct export_format export_eml = {
@@ -472,7 +402,9 @@ const struct export_format export_eml = {
 	.origin = "",
 	.open = eml_open,
 	.add = folder_add,
+	.stop = folder_stop,
 	.finish = folder_finish,
+	.publish = folder_publish,
 	.close = folder_close,
 };
 
@@ -481,6 +413,8 @@ const struct export_format export_maildir = {
 	.origin = "format maildir\n",
 	.open = maildir_open,
 	.add = folder_add,
+	.stop = folder_stop,
 	.finish = folder_finish,
+	.publish = folder_publish,
 	.close = folder_close,
 };

@@ -1,38 +1,77 @@
 /* What `export` can write: one const descriptor for each format. All of them check a message's
  * digest before its bytes are final, write over nothing, keep a manifest, and go on where an
- * interrupted run of the same export ended. */
+ * interrupted run of the same export ended. popkeep.1, "EXPORTS", says what lies where. */
 #pragma once
 
 #include "archive/find.h"
+#include "cli/date.h"
+#include "cli/output.h"
+
+/* What is exported, and where to. All borrowed. */
+struct export_job {
+	const char *path;
+	const char *origin;  /* of which archive, query and format it is */
+	const char *query;   /* canonical; "" is all messages */
+	const char *archive; /* its folder */
+	const char *archive_id;
+	const struct output *out; /* says in which zone dates are written */
+	uint64_t split;		  /* bytes of a file, 0: no end; only where the format splits */
+	uint64_t expected;	  /* messages, more or less */
+};
+
+static inline enum date_zone export_zone(const struct export_job *job)
+{
+	return job->out->utc ? DATE_UTC : DATE_LOCAL;
+}
+
+/* Messages that are in an export, those of earlier runs too. */
+struct export_totals {
+	uint64_t messages, bytes;
+	moment_ms oldest, newest; /* by time of archiving */
+};
+void export_totals_add(struct export_totals *t, uint64_t size, moment_ms archived);
+
+/* Messages that were wanted and are not in it. */
+struct export_left {
+	uint64_t damaged, failed;
+};
 
 /* Each format embeds it as the first member of what it opens. */
 struct export_target {
 	const struct export_format *format;
 	size_t earlier; /* messages that an earlier run wrote */
+	struct export_totals totals;
 };
 
-enum export_end { EXPORT_WHOLE, EXPORT_STOPPED };
+enum export_splits { EXPORT_NO_SPLIT, EXPORT_SPLITS };
 enum { EXPORT_PRESENT = 1 };
 
 struct export_format {
 	const char *name;
 	const char *origin; /* what it adds to the text that says which export this is */
+	enum export_splits splits;
 
-	/* origin: of which archive, query and format it is. FAULT_USAGE: there is something else.
-	 * FAULT_SYSTEM: it cannot be read or written. FAULT_BUSY: another process writes it. */
-	int (*open)(
-		const char *path, const char *origin, struct export_target **ret, struct fault *f);
+	/* FAULT_USAGE: there is something else. FAULT_SYSTEM: it cannot be read or written.
+	 * FAULT_BUSY: another process writes it. */
+	int (*open)(const struct export_job *job, struct export_target **ret, struct fault *f);
 	/* Writes a message and its line, unless an earlier run did: EXPORT_PRESENT. accounts:
 	 * NULL-ended, as find_accounts() gives them. FAULT_DAMAGE, or SCOPE_MESSAGE: nothing of it
 	 * was written, others can be. */
 	int (*add)(struct export_target *to, struct store *s, const struct message *m,
 		char *const *accounts, struct fault *f);
-	/* Makes all durable; EXPORT_WHOLE also gives it its name where it has none yet. */
-	int (*finish)(struct export_target *to, enum export_end end, struct fault *f);
+	/* Makes durable what is there, so that the same export goes on behind it. */
+	int (*stop)(struct export_target *to, struct fault *f);
+	/* All messages are in it: makes it whole and durable, but for its last name. *ret: the
+	 * digest of its manifest. EXPORT_PRESENT: an earlier run did, and nothing came since. */
+	int (*finish)(struct export_target *to, const struct export_left *left, struct digest *ret,
+		struct fault *f);
+	/* After finish(), and when the ledger knows of it. */
+	int (*publish)(struct export_target *to, struct fault *f);
 	void (*close)(struct export_target *to); /* frees it */
 };
 
-extern const struct export_format export_eml, export_maildir, export_mboxrd;
+extern const struct export_format export_eml, export_maildir, export_mboxrd, export_tar,
+	export_tar_zst, export_zip;
 
 /* Ended by NULL. */
 extern const struct export_format *const export_formats[];
@@ -41,14 +80,3 @@ const struct export_format *export_format_named(const char *name);
 
 /* For `struct export_target *x CLEANUP(export_target_closep) = NULL`. */
 void export_target_closep(struct export_target **to);
-
-/* ---- For the formats ------------------------------------------------------------------------- */
-
-/* The file beside an export that says of which it is. Folders are descriptors, borrowed; shown is
- * the export's name for messages. >0: there is no such file any more; one that was begun and not
- * ended is removed. FAULT_USAGE: of another export. */
-int export_origin_check(int folder, const char *name, const char *origin, const char *shown,
-	struct fault *f) MUST_CHECK;
-/* Durable when it returns. */
-int export_origin_write(int folder, const char *name, const char *origin, const char *shown,
-	struct fault *f) MUST_CHECK;

@@ -1,152 +1,174 @@
 #include "cli/manifest.h"
 
 #include "archive/escape.h"
+#include "archive/file.h"
+#include "archive/limits.h"
+#include "cli/digest_table.h"
 #include "cli/new_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <sys/stat.h>
 
-enum { LINE_MAX_BYTES = 1024 * 1024 };
-
-struct entry {
-	struct digest digest;
-	char *file;
-};
+enum { READ_STEP = 64 * 1024, LINE_LEAST = 100 }; /* LINE_LEAST: no line of ours is shorter */
 
 struct manifest {
 	int fd;
-	char name[128];	    /* escaped, for messages */
-	const char *within; /* only while the lines of earlier runs are read */
+	char name[128]; /* escaped, for messages */
+	struct digest_table *table;
 	uint64_t end;
-	struct entry *entries; /* of earlier runs, ascending by digest once all are read */
-	size_t n, size;
+	size_t n;
+	struct buffer line; /* that was read last */
+	json_t *object;	    /* of it */
+	manifest_reader *read;
+	void *context;
 };
 
-static int bad_line(const struct manifest *m, size_t number, struct fault *f)
+static int read_error(const char *shown, struct fault *f)
 {
-	return fault_set(f, FAULT_USAGE, SCOPE_ARCHIVE, 0,
-		"%s, line %zu: not a line of this export; name a new place to export to", m->name,
-		number);
+	return fault_errno(f, FAULT_SYSTEM, SCOPE_ARCHIVE, errno, "cannot read %s", shown);
 }
+
+static void json_freep(json_t **j)
+{
+	json_decref(*j);
+	*j = NULL;
+}
+
+/* ---- What a line says -------------------------------------------------------------------------
+ */
+
+/* Relative, and nowhere but below the folder of the export. */
+static bool path_is_safe(const char *path)
+{
+	for (const char *at = path;;) {
+		size_t len = strcspn(at, "/");
+
+		if (len == 0 || (len == 1 && at[0] == '.') ||
+			(len == 2 && at[0] == '.' && at[1] == '.'))
+			return false;
+		if (!at[len])
+			return true;
+		at += len + 1;
+	}
+}
+
+static uint64_t number_of(const json_t *object, const char *key)
+{
+	const json_t *value = json_object_get(object, key);
+	json_int_t n = json_integer_value(value);
+
+	return json_is_integer(value) && n >= 0 ? (uint64_t)n : MANIFEST_NONE;
+}
+
+static bool parse(const json_t *object, struct manifest_entry *ret)
+{
+	const char *hex = json_string_value(json_object_get(object, "digest"));
+	const char *archived = json_string_value(json_object_get(object, "archived"));
+
+	ret->file = json_string_value(json_object_get(object, "file"));
+	ret->volume = json_string_value(json_object_get(object, "volume"));
+	ret->line_ends = json_string_value(json_object_get(object, "line_ends"));
+	ret->size = number_of(object, "size");
+	ret->offset = number_of(object, "offset");
+	ret->length = number_of(object, "length");
+	ret->archived = 0;
+	if (archived)
+		(void)moment_parse(slice_text(archived), &ret->archived);
+	return ret->file && path_is_safe(ret->file) && hex &&
+	       digest_parse(slice_text(hex), &ret->digest) == 0 && ret->size != MANIFEST_NONE &&
+	       (!ret->volume || (!strchr(ret->volume, '/') && path_is_safe(ret->volume)));
+}
+
+/* One line without its LF. 1: it is none of a manifest. */
+static int tell_line(struct slice line, struct manifest_entry *e, manifest_reader *read,
+	void *context, struct fault *f)
+{
+	json_t *object CLEANUP(json_freep) =
+		json_loadb((const char *)line.data, line.len, JSON_REJECT_DUPLICATES, NULL);
+
+	if (!object || !parse(object, e))
+		return 1;
+	return read(context, e, f);
+}
+
+int manifest_walk(int fd, const char *shown, manifest_reader *read, void *context,
+	uint64_t *ret_end, uint64_t *ret_bad, struct fault *f)
+{
+	struct buffer b CLEANUP(buffer_deinit) = buffer_make(LIMIT_MANIFEST_LINE + READ_STEP);
+	struct manifest_entry e = {0};
+	uint64_t at = 0, number = 0;
+
+	*ret_end = *ret_bad = 0;
+	for (;;) {
+		if (buffer_reserve(&b, READ_STEP, f) < 0)
+			return -1;
+		ssize_t n = pread(fd, b.data + b.len, READ_STEP, (off_t)at);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return read_error(shown, f);
+		if (n == 0)
+			return 0;
+		at += (uint64_t)n;
+		b.len += (size_t)n;
+
+		struct slice rest = buffer_slice(&b);
+		for (const uint8_t *lf; rest.len && (lf = memchr(rest.data, '\n', rest.len));) {
+			size_t len = (size_t)(lf - rest.data);
+
+			number++;
+			e.from = *ret_end;
+			e.to = *ret_end + len + 1;
+			int r = tell_line(slice_of(rest.data, len), &e, read, context, f);
+			if (r != 0) {
+				*ret_bad = r > 0 ? number : 0;
+				return r < 0 ? -1 : 0;
+			}
+			*ret_end = e.to;
+			rest = slice_of(lf + 1, rest.len - len - 1);
+		}
+		if (rest.len > LIMIT_MANIFEST_LINE) {
+			*ret_bad = number + 1;
+			return 0;
+		}
+		memmove(b.data, rest.data, rest.len);
+		b.len = rest.len;
+	}
+}
+
+/* ---- One that is being written -----------------------------------------------------------------
+ */
 
 static int file_error(const struct manifest *m, const char *what, struct fault *f)
 {
 	return fault_errno(f, FAULT_SYSTEM, SCOPE_ARCHIVE, errno, "cannot %s %s", what, m->name);
 }
 
-static int remember(struct manifest *m, const struct digest *d, const char *file, struct fault *f)
+static int remember(void *context, const struct manifest_entry *e, struct fault *f)
 {
-	if (m->n == m->size) {
-		size_t size = m->size ? 2 * m->size : 256;
-		struct entry *more = reallocarray(m->entries, size, sizeof *more);
+	struct manifest *m = (struct manifest *)context;
 
-		if (!more)
-			return fault_memory(f);
-		m->entries = more;
-		m->size = size;
-	}
-	char *copy = strdup(file);
-	if (!copy)
-		return fault_memory(f);
-	m->entries[m->n++] = (struct entry){*d, copy};
-	return 0;
+	m->n++;
+	return digest_table_add(m->table, &e->digest, e->from, f) < 0 ? -1
+								      : m->read(m->context, e, f);
 }
 
-static void json_freep(json_t **j)
-{
-	json_decref(*j);
-}
-
-/* A name with another folder in it was never written by us. */
-static bool name_is_ours(const struct manifest *m, const char *file)
-{
-	size_t len = strlen(m->within);
-
-	return strncmp(file, m->within, len) == 0 && file[len] && !strchr(file + len, '/');
-}
-
-/* Where offset and length say that it ends; 0 when they stand in no line of ours. */
-static uint64_t end_of(const json_t *object)
-{
-	json_int_t offset = json_integer_value(json_object_get(object, "offset"));
-	json_int_t length = json_integer_value(json_object_get(object, "length"));
-	uint64_t end;
-
-	if (offset < 0 || length < 0 ||
-		__builtin_add_overflow((uint64_t)offset, (uint64_t)length, &end))
-		return 0;
-	return end;
-}
-
-static int read_line(
-	struct manifest *m, const char *line, size_t len, size_t number, struct fault *f)
-{
-	json_t *object CLEANUP(json_freep) = json_loadb(line, len, JSON_REJECT_DUPLICATES, NULL);
-	const char *file = json_string_value(json_object_get(object, "file"));
-	const char *hex = json_string_value(json_object_get(object, "digest"));
-	struct digest d;
-
-	if (!file || !hex || !name_is_ours(m, file) || digest_parse(slice_text(hex), &d) != 0)
-		return bad_line(m, number, f);
-	if (end_of(object) > m->end)
-		m->end = end_of(object);
-	return remember(m, &d, file, f);
-}
-
-/* Reads whole lines; *ret_end is where the last of them ends. */
-static int read_lines(struct manifest *m, FILE *in, off_t *ret_end, struct fault *f)
-{
-	char *line CLEANUP(freep) = NULL;
-	size_t size = 0, number = 0;
-	ssize_t len;
-
-	*ret_end = 0;
-	while ((len = getline(&line, &size, in)) > 0) {
-		if (line[len - 1] != '\n')
-			break;
-		if (len > LINE_MAX_BYTES)
-			return bad_line(m, number + 1, f);
-		if (read_line(m, line, (size_t)len, ++number, f) < 0)
-			return -1;
-		*ret_end += len;
-	}
-	if (ferror(in))
-		return file_error(m, "read", f);
-	return 0;
-}
-
-static int by_digest(const void *a, const void *b)
-{
-	const struct entry *x = (const struct entry *)a, *y = (const struct entry *)b;
-
-	return digest_compare(&x->digest, &y->digest);
-}
-
-static void file_closep(FILE **file)
-{
-	if (*file)
-		(void)fclose(*file);
-}
-
-/* A torn last line is of a message whose file is there under its name: it gets its line again. */
+/* A torn last line is of a message that gets its line again. */
 static int read_earlier(struct manifest *m, struct fault *f)
 {
-	int copy = fcntl(m->fd, F_DUPFD_CLOEXEC, 3);
-	FILE *in CLEANUP(file_closep) = copy < 0 ? NULL : fdopen(copy, "r");
-	off_t end = 0;
+	uint64_t bad;
 
-	if (!in) {
-		if (copy >= 0)
-			(void)close(copy);
-		return fault_memory(f);
-	}
-	if (read_lines(m, in, &end, f) < 0)
+	if (manifest_walk(m->fd, m->name, remember, m, &m->end, &bad, f) < 0)
 		return -1;
-	if (m->n)
-		qsort(m->entries, m->n, sizeof *m->entries, by_digest);
-	if (ftruncate(m->fd, end) < 0 || lseek(m->fd, end, SEEK_SET) < 0)
+	if (bad)
+		return fault_set(f, FAULT_USAGE, SCOPE_ARCHIVE, 0,
+			"%s, line %" PRIu64
+			": not a line of this export; name a new place to export to",
+			m->name, bad);
+	if (ftruncate(m->fd, (off_t)m->end) < 0 || lseek(m->fd, (off_t)m->end, SEEK_SET) < 0)
 		return file_error(m, "write", f);
 	return 0;
 }
@@ -157,21 +179,25 @@ static void manifest_closep(struct manifest **m)
 	*m = NULL;
 }
 
-int manifest_open(
-	int folder, const char *name, const char *within, struct manifest **ret, struct fault *f)
+int manifest_open(int folder, const char *name, uint64_t expected, manifest_reader *read,
+	void *context, struct manifest **ret, struct fault *f)
 {
 	struct manifest *m CLEANUP(manifest_closep) = calloc(1, sizeof *m);
+	struct stat st;
 
 	if (!m)
 		return fault_memory(f);
 	(void)escape_text(slice_text(name), m->name, sizeof m->name);
-	m->within = within;
+	m->line = buffer_make(LIMIT_MANIFEST_LINE);
+	m->read = read;
+	m->context = context;
 	m->fd = openat(folder, name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (m->fd < 0)
+	if (m->fd < 0 || fstat(m->fd, &st) < 0)
 		return file_error(m, "open", f);
-	if (read_earlier(m, f) < 0)
+	if (digest_table_open(folder, expected + (uint64_t)st.st_size / LINE_LEAST, &m->table, f) <
+			0 ||
+		read_earlier(m, f) < 0)
 		return -1;
-	m->within = NULL;
 	*ret = TAKE(m);
 	return 0;
 }
@@ -180,9 +206,9 @@ void manifest_close(struct manifest *m)
 {
 	if (!m)
 		return;
-	for (size_t i = 0; i < m->n; i++)
-		free(m->entries[i].file);
-	free(m->entries);
+	digest_table_closep(&m->table);
+	json_freep(&m->object);
+	buffer_deinit(&m->line);
 	fd_closep(&m->fd);
 	free(m);
 }
@@ -192,18 +218,63 @@ size_t manifest_count(const struct manifest *m)
 	return m->n;
 }
 
-const char *manifest_find(const struct manifest *m, const struct digest *d)
+/* The line that begins at `from`, without its LF. */
+static int read_line(struct manifest *m, uint64_t from, struct fault *f)
 {
-	const struct entry key = {*d, NULL};
-	const struct entry *found =
-		m->n ? bsearch(&key, m->entries, m->n, sizeof key, by_digest) : NULL;
+	buffer_clear(&m->line);
+	for (;;) {
+		size_t room = 1024;
 
-	return found ? found->file : NULL;
+		if (buffer_reserve(&m->line, room, f) < 0)
+			return -1;
+		ssize_t n =
+			pread(m->fd, m->line.data + m->line.len, room, (off_t)(from + m->line.len));
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n == 0)
+			errno = ENODATA;
+		if (n <= 0)
+			return file_error(m, "read", f);
+		const uint8_t *lf = memchr(m->line.data + m->line.len, '\n', (size_t)n);
+		m->line.len = lf ? (size_t)(lf - m->line.data) : m->line.len + (size_t)n;
+		if (lf)
+			return 0;
+	}
 }
 
-uint64_t manifest_end(const struct manifest *m)
+int manifest_find(
+	struct manifest *m, const struct digest *d, const char **ret_file, struct fault *f)
 {
-	return m->end;
+	struct digest_search at = {0};
+	struct manifest_entry e;
+	uint64_t from;
+	int r;
+
+	if (m->n == 0)
+		return 0;
+	while ((r = digest_table_next(m->table, d, &at, &from, f)) == DIGEST_LIKE) {
+		if (from >= m->end)
+			continue; /* of this run */
+		if (read_line(m, from, f) < 0)
+			return -1;
+		json_freep(&m->object);
+		m->object = json_loadb(
+			(const char *)m->line.data, m->line.len, JSON_REJECT_DUPLICATES, NULL);
+		if (!m->object || !parse(m->object, &e) || digest_compare(&e.digest, d) != 0)
+			continue;
+		*ret_file = e.file;
+		return MANIFEST_FOUND;
+	}
+	return r;
+}
+
+int manifest_note(struct manifest *m, const struct digest *d, struct fault *f)
+{
+	int r = digest_table_has_id(m->table, d, f);
+
+	if (r < 0 || digest_table_add(m->table, d, UINT64_MAX - 1, f) < 0)
+		return -1;
+	return r == DIGEST_LIKE ? MANIFEST_FOUND : 0;
 }
 
 void manifest_line(
@@ -223,10 +294,59 @@ void manifest_line(
 /* In one write: what a crash leaves of it is a beginning. */
 int manifest_add(struct manifest *m, struct slice lines, struct fault *f)
 {
-	return new_file_append(m->fd, lines) < 0 ? file_error(m, "write", f) : 0;
+	if (new_file_append(m->fd, lines) < 0)
+		return file_error(m, "write", f);
+	m->end += lines.len;
+	return 0;
 }
 
 int manifest_sync(struct manifest *m, struct fault *f)
 {
 	return fsync(m->fd) < 0 ? file_error(m, "sync", f) : 0;
+}
+
+uint64_t manifest_end(const struct manifest *m)
+{
+	return m->end;
+}
+
+int manifest_digest(struct manifest *m, struct digest *ret, struct fault *f)
+{
+	struct hasher *h CLEANUP(hasher_freep) = NULL;
+
+	if (hasher_new(&h, f) < 0)
+		return -1;
+	return file_digest(m->fd, m->end, h, ret) < 0 ? file_error(m, "read", f) : 0;
+}
+
+int manifest_copy(struct manifest *m, uint64_t from, uint64_t to, message_sink *sink, void *context,
+	struct fault *f)
+{
+	uint8_t piece[16 * 1024];
+
+	while (from < to) {
+		size_t want = to - from < sizeof piece ? (size_t)(to - from) : sizeof piece;
+		ssize_t n = pread(m->fd, piece, want, (off_t)from);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n == 0)
+			errno = ENODATA;
+		if (n <= 0)
+			return file_error(m, "read", f);
+		if (sink(context, slice_of(piece, (size_t)n), f) < 0)
+			return -1;
+		from += (uint64_t)n;
+	}
+	return 0;
+}
+
+int manifest_reread(struct manifest *m, manifest_reader *read, void *context, struct fault *f)
+{
+	uint64_t end, bad;
+
+	if (manifest_walk(m->fd, m->name, read, context, &end, &bad, f) < 0)
+		return -1;
+	errno = EBADMSG;
+	return end != m->end ? file_error(m, "read", f) : 0;
 }

@@ -65,3 +65,29 @@ enum mbox_dialect mbox_look_decide(const struct mbox_look *l, char ret_why[stati
 	}
 	return dialect;
 }
+
+/* ---- Names ----------------------------------------------------------------------------------- */
+
+static const char *const names[] = {
+	[MBOX_ANY] = "mbox",
+	[MBOX_O] = "mboxo",
+	[MBOX_RD] = "mboxrd",
+	[MBOX_CL] = "mboxcl",
+	[MBOX_CL2] = "mboxcl2",
+};
+
+const char *mbox_dialect_name(enum mbox_dialect dialect)
+{
+	return names[dialect];
+}
+
+int mbox_dialect_parse(const char *name, enum mbox_dialect *ret)
+{
+	for (enum mbox_dialect i = MBOX_O; i <= MBOX_CL2; i++) {
+		if (strcmp(name, names[i]) == 0) {
+			*ret = i;
+			return 0;
+		}
+	}
+	return 1;
+}

@@ -29,3 +29,8 @@ void mbox_look_add(struct mbox_look *l, const struct mbox_counts *counts);
 /* Never MBOX_ANY. *ret_why is for people, "Content-Length is right in 12 of 12 messages". */
 enum { MBOX_WHY = 160 };
 enum mbox_dialect mbox_look_decide(const struct mbox_look *l, char ret_why[static MBOX_WHY]);
+
+/* "mboxrd"; MBOX_ANY: "mbox". */
+const char *mbox_dialect_name(enum mbox_dialect dialect);
+/* 0, or 1 when it is no name of one. */
+int mbox_dialect_parse(const char *name, enum mbox_dialect *ret);

@@ -580,29 +580,3 @@ void mbox_parser_begin(struct mbox_parser *p, enum mbox_dialect dialect, enum mb
 		.state = place == MBOX_FILE_BEGINS ? MBOX_AT_START : MBOX_IN_JUNK,
 		.header_end = UINT64_MAX};
 }
-
-/* ---- Names ----------------------------------------------------------------------------------- */
-
-static const char *const names[] = {
-	[MBOX_ANY] = "mbox",
-	[MBOX_O] = "mboxo",
-	[MBOX_RD] = "mboxrd",
-	[MBOX_CL] = "mboxcl",
-	[MBOX_CL2] = "mboxcl2",
-};
-
-const char *mbox_dialect_name(enum mbox_dialect dialect)
-{
-	return names[dialect];
-}
-
-int mbox_dialect_parse(const char *name, enum mbox_dialect *ret)
-{
-	for (enum mbox_dialect i = MBOX_O; i <= MBOX_CL2; i++) {
-		if (strcmp(name, names[i]) == 0) {
-			*ret = i;
-			return 0;
-		}
-	}
-	return 1;
-}

@@ -125,8 +125,3 @@ void mbox_parser_step(struct mbox_parser *p, struct slice window, enum mbox_wind
 /* Behind MBOX_ASK: the bytes, fewer where the file ends; MBOX_NO_ANSWER: they cannot be had. */
 enum mbox_answer { MBOX_ANSWER, MBOX_NO_ANSWER };
 void mbox_parser_answer(struct mbox_parser *p, enum mbox_answer kind, struct slice bytes);
-
-/* "mboxrd"; MBOX_ANY: "mbox". */
-const char *mbox_dialect_name(enum mbox_dialect dialect);
-/* 0, or 1 when it is no name of one. */
-int mbox_dialect_parse(const char *name, enum mbox_dialect *ret);

@@ -5,6 +5,7 @@
 #include "cli/mbox_from.h"
 #include "cli/mbox_marks.h"
 #include "cli/mbox_source.h"
+#include "cli/takeout.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -21,6 +22,7 @@ struct reading {
 	enum mbox_dialect forced;
 	char why[MBOX_WHY]; /* this dialect */
 	struct mbox_marks marks;
+	struct takeout takeout;
 	char *where; /* of where_size bytes */
 	size_t where_size;
 	enum {
@@ -127,6 +129,13 @@ static int begin_message(struct reading *r, const struct mbox_event *e, struct f
 	}
 	(void)snprintf(r->where, r->where_size, "%s: message %" PRIu64 " at byte %" PRIu64, r->name,
 		r->parser.counts.messages, e->offset);
+	if (r->marks.labels.len > 0) {
+		if (takeout_read(&r->marks, &r->takeout, f) < 0)
+			return -1;
+		found.folder = r->takeout.folder[0];
+		found.also = r->takeout.folder + 1;
+		found.also_n = r->takeout.n - 1;
+	}
 	found.flags = buffer_text(&r->marks.flags);
 	if (!found.flags)
 		return fault_memory(f);
@@ -246,10 +255,9 @@ static int note_dialect(struct reading *r, struct fault *f)
 		return note(r, f, "read as %s: %s", name, r->why);
 	if (c->quoted_more > 0)
 		return note(r, f,
-			"read as mboxrd: %s. %" PRIu64
-			" lines begin with \">>From \"; --mbox-dialect mboxo leaves them as they "
-			"are",
-			r->why, c->quoted_more);
+			"read as mboxrd: %" PRIu64 " lines begin with \">>From \"; --mbox-dialect "
+			"mboxo leaves them as they are",
+			c->quoted_more);
 	return note(r, f, "read as mboxrd: %s (mboxo would be the same)", r->why);
 }
 
@@ -356,6 +364,7 @@ static int run(struct reading *r, struct fault *f)
 		done = read_source(r, f);
 	mbox_source_close(&r->source);
 	mbox_marks_deinit(&r->marks);
+	takeout_deinit(&r->takeout);
 	free(r->where);
 	return done;
 }

@@ -18,7 +18,7 @@
 #pragma once
 
 #include "cli/import_taker.h"
-#include "cli/mbox_parse.h"
+#include "cli/mbox_dialect.h"
 
 /* fd: a regular file, read from its beginning, borrowed. name and folder as in struct
  * import_stream. base: what position() is told in addition. <0: as in cli/import_taker.h. */

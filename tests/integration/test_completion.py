@@ -65,7 +65,8 @@ def options_are_offered_with_their_values(folder):
     equal(offered(keep, 'export', '--form'), ['--format'], 'option')
     check({'--json', '--format', '--output', '--since'} <= set(offered(keep, 'export', '-')), '-')
     check('--format' not in offered(keep, 'fetch', '--'), 'only its own')
-    equal(sorted(offered(keep, 'export', '--format', '')), ['eml', 'maildir', 'mboxrd'], 'format')
+    equal(sorted(offered(keep, 'export', '--format', '')),
+          ['eml', 'maildir', 'mboxrd', 'tar', 'tar.zst', 'zip'], 'format')
     equal(offered(keep, 'export', '--format=mb'), ['--format=mboxrd'], 'joined')
     equal(sorted(offered(keep, 'fetch', '--tls', '')), ['implicit', 'none', 'starttls'], 'tls')
     equal(offered(keep, 'export', '--output', ''), [':files'], 'files')
@@ -128,9 +129,9 @@ def bash_completes(folder):
             (f'{named} fetch andrea@ex', ['example.com']),
             (f'{named} fetch andrea@', ['example.com']),
             (f'popkeep --config={keep.config} fetch b', ['bert']),
-            ('popkeep export --format ', ['eml', 'mboxrd', 'maildir']),
+            ('popkeep export --format ', ['eml', 'mboxrd', 'maildir', 'tar', 'tar.zst', 'zip']),
             ('popkeep export --format=m', ['mboxrd', 'maildir']),
-            ('popkeep export --format=', ['eml', 'mboxrd', 'maildir']),
+            ('popkeep export --format=', ['eml', 'mboxrd', 'maildir', 'tar', 'tar.zst', 'zip']),
             ('popkeep export --output x', ['x file', 'x folder']),
             ('popkeep export --output=x', ['x file', 'x folder']),
             ('popkeep init x', ['x folder']),
@@ -173,7 +174,7 @@ def fish_completes(folder):
     shell(keep, 'fish', '--no-execute', script)
     for line, wanted in (('popkeep exp', ['export']),
                          (f'popkeep -c {keep.config} fetch an', ['anna', 'andrea@example.com']),
-                         ('popkeep export --format ', ['eml', 'mboxrd', 'maildir']),
+                         ('popkeep export --format ', ['eml', 'mboxrd', 'maildir', 'tar', 'tar.zst', 'zip']),
                          ('popkeep export --format=m', ['--format=mboxrd', '--format=maildir'])):
         found = shell(keep, 'fish', '--no-config', '-c',
                       f"source '{script}'; complete -C '{line}'")
@@ -187,7 +188,7 @@ def zsh_completes(folder):
     shell(keep, 'zsh', '-f', '-n', script)
     for line, wanted in (('popkeep exp', ['export']),
                          (f'popkeep -c {keep.config} fetch an', ['anna', 'andrea@example.com']),
-                         ('popkeep export --format ', ['eml', 'mboxrd', 'maildir']),
+                         ('popkeep export --format ', ['eml', 'mboxrd', 'maildir', 'tar', 'tar.zst', 'zip']),
                          ('popkeep export --output ', ['files']),
                          ('popkeep init ', ['files -/'])):
         words = ' '.join("'" + w + "'" for w in line.split(' '))

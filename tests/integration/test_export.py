@@ -64,14 +64,23 @@ def check_mbox(path, mail):
         at += e['length']
     equal(at, len(data), 'the whole file is told of')
     equal(sorted(p.name for p in path.parent.iterdir() if path.name in p.name),
-          [path.name, path.name + '.manifest.jsonl'], 'files')
+          [path.name + e for e in ('', '.SHA256SUMS', '.manifest.jsonl', '.summary.txt')], 'files')
+    check_sums(path.parent, path.name + '.SHA256SUMS', 3)
     # A reader that knows no manifest: a message begins after an empty line, or at the beginning.
     begins = [m.start() for m in re.finditer(rb'(?:\A|(?<=\n\n))From ', data)]
     equal(begins, [e['offset'] for e in entries], 'where a plain reader sees messages begin')
 
 
+def check_sums(folder, name, count):
+    """What sha256sum says of it."""
+    done = subprocess.run(['sha256sum', '-c', '--strict', name], cwd=folder, capture_output=True,
+                          text=True, check=False)
+    equal((done.returncode, len(done.stdout.splitlines())), (0, count), f'sums: {done}')
+
+
 def check_maildir(path, mail):
     entries = lines_of(path / 'manifest.jsonl')
+    check_sums(path, 'SHA256SUMS', len(mail) + 2)
     for e in entries:
         check(re.fullmatch(r'cur/\d+\.[0-9a-f]{20}\.popkeep,S=\d+:2,S', e['file']), e)
         data = (path / e['file']).read_bytes()
@@ -220,7 +229,7 @@ def a_killed_export_to_mboxrd_goes_on(folder):
         check(killed_again_and_again(
             keep, how, ('export', '--format', 'mboxrd', '--output', out)) > 0, 'was killed')
         check_mbox(out, MAIL)
-        for path in (out, folder / 'all.mbox.manifest.jsonl'):
+        for path in folder.glob('all.mbox*'):
             path.unlink()
 
 
@@ -274,7 +283,7 @@ def a_sync_that_fails_is_told_and_believed(folder):
     if not shutil.which('strace'):
         raise tap.MissingServer('no strace here')
     for name, look, call in (('mboxrd', check_mbox, 'fdatasync'), ('mboxrd', check_mbox, 'fsync'),
-                             ('maildir', check_maildir, 'fsync')):
+                             ('maildir', check_maildir, 'syncfs')):
         out = folder / f'{name} {call}'
         command = ('export', '--format', name, '--output', out)
         # The first two fsyncs are those of the file that says which export it is.
@@ -332,6 +341,87 @@ def a_damaged_message_is_named_and_the_others_are_written(folder):
         result = keep.json('export', '--format', name, '--output', folder / name, code=DAMAGED)
         equal(result.summary['damaged'], len(hit), 'damaged')
         look(folder / name, whole)
+
+# ---- tar and zip -----------------------------------------------------------------------------
+
+def unpacked(path, folder):
+    """{name: bytes} of its one folder, after the tools that people have were content with it."""
+    folder.mkdir()
+    if path.name.endswith('.zip'):
+        subprocess.run(['unzip', '-q', path, '-d', folder], check=True)
+    else:
+        subprocess.run(['tar', '-xf', path, '-C', folder], check=True)
+    subprocess.run(['bsdtar', '-tf', path], check=True, stdout=subprocess.DEVNULL)
+    (top,) = folder.iterdir()
+    return top
+
+
+def check_packed(path, mail, folder):
+    """One tar or zip alone: what is in it, and that it tells all of it."""
+    top = unpacked(path, folder)
+    entries = lines_of(top / 'manifest.jsonl')
+    check_sums(top, 'SHA256SUMS', len(mail) + 2)
+    equal(sorted(e['digest'] for e in entries),
+          sorted(hashlib.sha256(m).hexdigest() for m in mail), 'digests')
+    for e in entries:
+        data = (top / e['file']).read_bytes()
+        equal((hashlib.sha256(data).hexdigest(), len(data)), (e['digest'], e['size']), 'file')
+        equal(e['volume'], path.name, 'volume')
+    equal(sorted(str(p.relative_to(top)) for p in top.rglob('*') if p.is_file()),
+          sorted([e['file'] for e in entries] + ['manifest.jsonl', 'summary.txt', 'SHA256SUMS']),
+          'files')
+    return top
+
+
+def check_beside(path, top):
+    equal(path.with_name(path.name + '.manifest.jsonl').read_bytes(),
+          (top / 'manifest.jsonl').read_bytes(), 'both manifests')
+    check_sums(path.parent, path.name + '.SHA256SUMS', 3)
+    equal([p.name for p in path.parent.iterdir() if p.name.startswith('.') and path.name in p.name],
+          [], 'what is left')
+
+
+PACKED = ('tar', 'tar.zst', 'zip')
+
+
+@case
+def tar_and_zip_hold_the_exact_bytes_and_can_be_checked_alone(folder):
+    keep = archive(folder)
+    for name in PACKED:
+        out = folder / f'all.{name}'
+        result = keep.json('export', '--format', name, '--output', out).summary
+        equal((result['messages'], result['all_messages']), (len(MAIL),) * 2, 'messages')
+        check_beside(out, check_packed(out, MAIL, folder / name))
+    subprocess.run(['unzip', '-tq', folder / 'all.zip'], check=True, stdout=subprocess.DEVNULL)
+    for path in (folder / 'all.zip', folder / 'all.tar'):
+        subprocess.run(['7z', 't', path], check=True, stdout=subprocess.DEVNULL)
+
+
+@case
+def a_killed_export_to_tar_or_zip_goes_on(folder):
+    keep = archive(folder)
+    for name in PACKED:
+        for how in (signal.SIGKILL, signal.SIGINT):
+            out = folder / f'{how.name}.{name}'
+            check(killed_again_and_again(
+                keep, how, ('export', '--format', name, '--output', out)) > 0, 'was killed')
+            check_beside(out, check_packed(out, MAIL, folder / f'{how.name}-{name}'))
+
+
+@case
+def the_ledger_knows_the_digest_of_the_manifest(folder):
+    keep, out = archive(folder), folder / 'out'
+    command = ('export', 'size:>=2', '--format', 'eml', '--output', out)
+    result = keep.json(*command).summary
+    digest = hashlib.sha256((out / 'manifest.jsonl').read_bytes()).hexdigest()
+    equal((result['manifest'], result['recorded']), (digest, True), 'summary')
+    told = [e['fields'] for e in keep.json('log').of_type('event') if e['event'] == 'export']
+    equal([(e['digest'], e['target'], e['messages'], e['query']) for e in told],
+          [(digest, str(out), str(len(MAIL)), 'size:>=2')], 'ledger')
+    keep.run(*command)
+    told = [e for e in keep.json('log').of_type('event') if e['event'] == 'export']
+    equal(len(told), 1, 'nothing new is not told again')
+    check(digest in (out / 'summary.txt').read_text(), 'summary for people')
 
 
 if __name__ == '__main__':

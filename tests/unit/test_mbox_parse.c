@@ -1,3 +1,4 @@
+#include "cli/mbox_dialect.h"
 #include "cli/mbox_parse.h"
 #include "cli/mboxrd.h"
 #include "tests/unit/check.h"

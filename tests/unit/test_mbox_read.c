@@ -143,6 +143,13 @@ static void fields_of_other_programs_become_flags(void **state)
 		    "\\Deleted [STATUS: O\nX-Status: D\n]");
 }
 
+static void labels_of_gmail_are_folders(void **state)
+{
+	(void)state;
+	read_file(FROM "X-Gmail-Labels: Inbox,Work,Unread\n\nx\n\n" FROM "B: 2\n\n", MBOX_ANY);
+	expect(WHEN "Work +INBOX [X-Gmail-Labels: Inbox,Work,Unread\n\nx\n]" WHEN "[B: 2\n]");
+}
+
 static void what_thunderbird_deleted_is_passed_over_and_said(void **state)
 {
 	(void)state;
@@ -207,7 +214,7 @@ static void brackets_alone_tell_mboxrd(void **state)
 	(void)state;
 	read_file(TEXT, MBOX_ANY);
 	expect(WHEN "[A: 1\n\nFrom x\n>From y\n]");
-	expect_note("read as mboxrd: lines begin with \">>From \". 1 lines begin");
+	expect_note("read as mboxrd: 1 lines begin with \">>From \"; --mbox");
 	again();
 	read_file(TEXT, MBOX_O);
 	expect(WHEN "[A: 1\n\nFrom x\n>>From y\n]");
@@ -398,6 +405,7 @@ int main(void)
 		READ(messages_come_with_their_time),
 		READ(an_empty_file_has_no_messages),
 		READ(fields_of_other_programs_become_flags),
+		READ(labels_of_gmail_are_folders),
 		READ(what_thunderbird_deleted_is_passed_over_and_said),
 		READ(a_mail_programs_own_data_is_no_mail),
 		READ(lengths_that_are_right_tell_mboxcl2),
