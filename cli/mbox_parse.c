@@ -147,7 +147,11 @@ static enum verdict judge_from(struct mbox_parser *p, struct view v, size_t at, 
 	enum verdict dated = begins_with_date(line, &len);
 	if (dated == V_UNSEEN || (dated == V_YES && blank > 0))
 		return dated;
-	enum verdict header = dated == V_YES ? begins_with_field(behind(line, len)) : V_NO;
+	struct slice text;
+	bool separates =
+		dated == V_YES || (blank > 0 && p->undated &&
+					  first_line(line, LIMIT_MBOX_FROM, &text, &len) == V_YES);
+	enum verdict header = separates ? begins_with_field(behind(line, len)) : V_NO;
 	if (header == V_NO)
 		count_text(p, at + blank, dated);
 	return header;
@@ -423,6 +427,8 @@ static void at_from(struct mbox_parser *p, struct view v, struct mbox_event *ret
 	if (first_line(v, LIMIT_MBOX_FROM, &from, &len) == V_UNSEEN)
 		return;
 	struct view rest = behind(v, len);
+	moment_ms date;
+	p->undated |= p->counts.messages == 0 && mbox_from_parse(from, &date) != 0;
 	enum verdict again = begins_with_date(rest, &next);
 	if (again == V_YES) {
 		p->counts.doubled++;

@@ -20,6 +20,8 @@
  *   - In mboxcl and mboxcl2 where Content-Length says, whatever the body holds, if that is right:
  *     the body ends with a line or is followed by an end of line, and then such a "From " line or
  *     the end of the file comes. A wrong one means nothing, and the rules above hold.
+ *   - In a file whose first "From " line has no date, as few write it: a "From " line behind an
+ *     empty line, before a field of a header.
  *   - Every other line that begins with "From " is text. They are counted.
  * Line ends are LF or CRLF, and stay as they are. A byte order mark, empty lines before a message
  * and the end of line behind one are nobody's; what else stands before the first message is junk.
@@ -103,6 +105,7 @@ struct mbox_parser {
 	uint64_t counted_end; /* where Content-Length says that the message ends; 0: it has none */
 	enum { MBOX_UNASKED, MBOX_RIGHT, MBOX_WRONG, MBOX_UNKNOWN } length;
 	bool line_begins; /* at the window's beginning */
+	bool undated;	  /* the file's first "From " line has no date */
 	bool in_quotes;	  /* there was another ">" right before the one that it begins with */
 	struct mbox_counts counts;
 };

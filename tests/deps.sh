@@ -8,7 +8,7 @@ libarchive-dev libconfuse-dev libcurl4-openssl-dev libgsasl-dev libjansson-dev l
 libsqlite3-dev libssl-dev libsystemd-dev libzstd-dev zlib1g-dev ca-certificates"
 
 packages_test="python3-minimal python3 openssl libcmocka-dev dovecot-pop3d dovecot-imapd
-mandoc strace systemd tar zstd libarchive-tools p7zip-full unzip"
+mandoc strace systemd tar zstd libarchive-tools p7zip-full mutt unzip"
 
 packages_check="clang-format-14 clang-tidy-14"
 

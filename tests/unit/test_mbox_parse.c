@@ -97,6 +97,16 @@ static void from_lines_without_a_date_are_text_and_are_counted(void **state)
 	assert_int_equal(counts.from_first, sizeof FROM - 1 + 6);
 }
 
+static void a_file_without_dates_is_told_apart_by_headers(void **state)
+{
+	(void)state;
+	expect_all("From 1@xxx\nA: 1\n\nFrom here\n\nFrom there\nx\n\nFrom 2@xxx\nB: 2\n\ny\n",
+		"[A: 1\n\nFrom here\n\nFrom there\nx\n][B: 2\n\ny\n]");
+	assert_int_equal(counts.from_text, 2);
+	expect_all(FROM "A: 1\n\nx\n\nFrom 2@xxx\nB: 2\n\ny\n",
+		"[A: 1\n\nx\n\nFrom 2@xxx\nB: 2\n\ny\n]");
+}
+
 static void a_second_from_line_belongs_to_the_same_message(void **state)
 {
 	(void)state;
@@ -371,6 +381,7 @@ int main(void)
 		TEST(the_end_of_the_file_ends_a_message_as_it_is),
 		TEST(a_from_line_without_an_empty_one_needs_a_header),
 		TEST(from_lines_without_a_date_are_text_and_are_counted),
+		TEST(a_file_without_dates_is_told_apart_by_headers),
 		TEST(a_second_from_line_belongs_to_the_same_message),
 		TEST(what_stands_before_the_first_message_is_junk),
 		TEST(brackets_go_as_the_dialect_says),
