@@ -2,7 +2,7 @@
 
 #include "cli/command.h"
 #include "cli/export_format.h"
-#include "cli/mbox_parse.h"
+#include "cli/mbox_dialect.h"
 #include "daemon/config_keys.h"
 
 #include <ctype.h>
