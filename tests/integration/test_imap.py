@@ -1,22 +1,14 @@
 """Putting mail into mailboxes by IMAP: imap_put (daemon/imap_session.h) against Dovecot."""
 import hashlib
-import os
-import pathlib
-import subprocess
 
 from dovecot import Dovecot, Missing
 from imap_client import Client
+from imap_putting import files, mail, of, put
 from tap import MissingServer, case, main
 
-PUT = pathlib.Path(os.environ['POPKEEP_BUILD']) / 'tests/integration/imap_put'
 USERS = {'anna': 'geheim', 'otto': 'other'}
 MECHANISMS = 'plain login cram-md5 scram-sha-1 scram-sha-256'
 WHEN = 1_234_567_890
-
-
-def mail(number, size=600):
-    head = f'From: a@example.com\r\nMessage-ID: <{number}@example.com>\r\n\r\n'.encode()
-    return head + b'line of a message\r\n' * ((size - len(head)) // 19 + 1)
 
 
 def server(folder, **more):
@@ -24,30 +16,6 @@ def server(folder, **more):
         return Dovecot(folder / 'dovecot', USERS, imap=True, mechanisms=MECHANISMS, **more)
     except Missing as e:
         raise MissingServer(e)
-
-
-def put(url, *files, password='geheim', options=(), check=True):
-    """The lines that it says; the last but one tells of a failure."""
-    done = subprocess.run([PUT, *options, url, *files], text=True, errors='surrogateescape',
-                          env=dict(os.environ, PASSWORD=password), stdout=subprocess.PIPE,
-                          timeout=120)
-    lines = done.stdout.splitlines()
-    if check:
-            assert done.returncode == 0, lines[-3:]
-    return lines
-
-
-def files(folder, mails):
-    paths = []
-    for number, data in enumerate(mails):
-        path = folder / f'{number:05}.eml'
-        path.write_bytes(data)
-        paths.append(path)
-    return paths
-
-
-def of(lines, word):
-    return [line for line in lines if line.startswith(word + ' ')]
 
 
 @case
