@@ -299,6 +299,25 @@ int catalog_get_place(struct catalog *c, const struct digest *d, struct location
 	X(NAME_OF, "SELECT name FROM maildrop WHERE number = ?1")                                  \
 	X(IS_LOST, "SELECT 1 FROM lost WHERE id = ?1")                                             \
 	X(COUNT_BELOW, "SELECT count(*) FROM message WHERE id < ?1")                               \
+	/* Of index.h; the old ones are for those who only read, as above. */                      \
+	X(NEXT_TO_READ, "SELECT id, digest, size, segment, frame_offset, entry_offset "            \
+			"FROM message WHERE id > ?1 ORDER BY id")                                  \
+	X(TO_READ, "SELECT id, digest, size, segment, frame_offset, entry_offset "                 \
+		   "FROM message WHERE id = ?1")                                                   \
+	X(ALL_DIGESTS, "SELECT id, digest FROM message WHERE id <= ?1 ORDER BY id")                \
+	X(DIGEST_OF, "SELECT digest FROM message WHERE id = ?1 UNION ALL "                         \
+		     "SELECT digest FROM lost WHERE id = ?1")                                      \
+	X(DIGEST_OF_OLD, "SELECT digest FROM message WHERE id = ?1")                               \
+	X(COUNT_LOST, "SELECT count(*) FROM lost")                                                 \
+	X(NEXT_LOST, "SELECT id FROM lost WHERE id > ?1 ORDER BY id LIMIT 1")                      \
+	X(COUNT_BEHIND,                                                                            \
+		"SELECT count(*) FROM message WHERE id > ?1 AND id <= "                            \
+		"coalesce((SELECT id FROM message WHERE id > ?1 ORDER BY id LIMIT 1 OFFSET ?2), "  \
+		"9223372036854775807)")                                                            \
+	X(ARCHIVED_BEHIND, "SELECT archived FROM message WHERE id > ?1 ORDER BY id LIMIT 1")       \
+	X(COUNT_KEPT, "SELECT (SELECT coalesce(sum(messages), 0) FROM segment WHERE state != 4) "  \
+		      "+ (SELECT count(*) FROM message WHERE segment IS NULL)")                    \
+	X(COUNT_KEPT_OLD, "SELECT count(*) FROM message")                                          \
 	X(GET_SCRUB, "SELECT began, segment, done, damaged FROM scrub WHERE depth = ?1")           \
 	X(PUT_SCRUB,                                                                               \
 		"INSERT OR REPLACE INTO scrub (depth, began, segment, offset, done, damaged) "     \

@@ -3,7 +3,6 @@
 #include "archive/escape.h"
 
 #include <errno.h>
-#include <iconv.h>
 #include <strings.h>
 
 /* ---- Taking apart -------------------------------------------------------------------------- */
@@ -168,20 +167,12 @@ static int decode_windows_1252(struct slice bytes, struct buffer *to, struct fau
 	return 0;
 }
 
-static void iconv_closep(iconv_t *i)
-{
-	/* Pointers made of numbers are compared as numbers. */
-	if ((intptr_t)*i != -1)
-		(void)iconv_close(*i);
-}
-
 /* A byte that its charset does not have becomes U+FFFD. */
-static int decode_iconv(const char *charset, struct slice bytes, struct buffer *to, struct fault *f)
+static int decode_iconv(iconv_t converter, struct slice bytes, struct buffer *to, struct fault *f)
 {
-	iconv_t converter CLEANUP(iconv_closep) = iconv_open("UTF-8", charset);
 	struct buffer copy CLEANUP(buffer_deinit) = buffer_make(HEADER_FIELD_MAX);
 
-	if ((intptr_t)converter == -1)
+	if (!iconv_is_open(converter))
 		return decoded_append(to, bytes, f);
 	if (buffer_append(&copy, bytes.data, bytes.len, f) < 0)
 		return -1;
@@ -214,8 +205,8 @@ static bool is_one_of(const char *charset, const char *const *list)
 	return false;
 }
 
-static int decode_charset(
-	const char *charset, struct slice bytes, struct buffer *to, struct fault *f)
+int charset_decode(struct charsets *charsets, const char *charset, struct slice bytes,
+	struct buffer *to, struct fault *f)
 {
 	static const char *const utf8[] = {"UTF-8", "UTF8", "US-ASCII", "ASCII", NULL};
 	static const char *const western[] = {
@@ -225,7 +216,10 @@ static int decode_charset(
 		return decoded_append(to, bytes, f);
 	if (is_one_of(charset, western))
 		return decode_windows_1252(bytes, to, f);
-	return decode_iconv(charset, bytes, to, f);
+	if (charsets)
+		return decode_iconv(charsets_find(charsets, charset), bytes, to, f);
+	iconv_t converter CLEANUP(iconv_closep) = iconv_open("UTF-8", charset);
+	return decode_iconv(converter, bytes, to, f);
 }
 
 /* ---- Words that follow each other ---------------------------------------------------------- */
@@ -234,7 +228,7 @@ int word_decoder_flush(struct word_decoder *d, struct buffer *to, struct fault *
 {
 	if (d->pending.len == 0)
 		return 0;
-	int r = decode_charset(d->charset, buffer_slice(&d->pending), to, f);
+	int r = charset_decode(d->charsets, d->charset, buffer_slice(&d->pending), to, f);
 	buffer_clear(&d->pending);
 	return r;
 }

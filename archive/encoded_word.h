@@ -4,6 +4,7 @@
 #pragma once
 
 #include "archive/bytes.h"
+#include "archive/charset.h"
 #include "archive/limits.h"
 
 enum {
@@ -23,6 +24,7 @@ size_t encoded_word_parse(struct slice text, struct encoded_word *ret);
 
 /* Zero-initialise. */
 struct word_decoder {
+	struct charsets *charsets; /* borrowed; NULL: each charset is opened when it is needed */
 	char charset[CHARSET_NAME_MAX + 1]; /* of the pending bytes */
 	struct buffer pending;
 };
@@ -34,3 +36,8 @@ void word_decoder_deinit(struct word_decoder *d);
 
 /* Appends what still fits to->max. */
 int decoded_append(struct buffer *to, struct slice bytes, struct fault *f) MUST_CHECK;
+
+/* Appends bytes of a charset as UTF-8; what it does not have becomes U+FFFD. Where it is not known,
+ * the bytes stay as they are. charsets: as above. */
+int charset_decode(struct charsets *charsets, const char *charset, struct slice bytes,
+	struct buffer *to, struct fault *f) MUST_CHECK;

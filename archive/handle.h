@@ -26,6 +26,8 @@ struct store {
 	uint64_t catalog_inode;	     /* rebuild puts another file in its place */
 	struct catalog *catalog_now; /* for looking again where a message lies: read.c */
 	uint64_t catalog_now_inode;
+	struct search_db *search; /* for reading: index_state.c */
+	uint64_t search_read_inode;
 	uint64_t search_inode; /* of the file that is attached: store_attach_search() */
 	struct writer_slot slot[CLASSES_MAX];
 	size_t slots;

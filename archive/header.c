@@ -146,7 +146,13 @@ static size_t blanks_before_word(struct slice text, size_t at)
 
 int header_decode(struct slice text, struct buffer *to, struct fault *f)
 {
-	struct word_decoder decoder CLEANUP(word_decoder_deinit) = {0};
+	return header_decode_with(NULL, text, to, f);
+}
+
+int header_decode_with(
+	struct charsets *charsets, struct slice text, struct buffer *to, struct fault *f)
+{
+	struct word_decoder decoder CLEANUP(word_decoder_deinit) = {.charsets = charsets};
 	size_t at = 0;
 
 	while (at < text.len) {

@@ -34,3 +34,7 @@ void header_deinit(struct header *h);
 
 /* RFC 2047: appends text with its encoded words decoded. */
 int header_decode(struct slice text, struct buffer *to, struct fault *f) MUST_CHECK;
+/* The same for who can open no charset any more (charset.h). */
+struct charsets;
+int header_decode_with(struct charsets *charsets, struct slice text, struct buffer *to,
+	struct fault *f) MUST_CHECK;

@@ -194,3 +194,17 @@
 #define LIMIT_MBOX_WINDOW (1 * MIB) /* looked at to know what the next byte is */
 #define LIMIT_MBOX_FROM	  1024	    /* a longer line is none that separates messages */
 #define LIMIT_MBOX_NAME	  128	    /* of a field: by it a header is known */
+
+/* The index of headers: what is taken of a message, in bytes of UTF-8, where nothing else stands */
+#define LIMIT_INDEX_RUN		100000	   /* messages for which one worker is started */
+#define LIMIT_INDEX_SENDER	(2 * KIB)  /* From */
+#define LIMIT_INDEX_LIST	(16 * KIB) /* To, and Cc: a search finds none of those behind it */
+#define LIMIT_INDEX_SUBJECT	(4 * KIB)
+#define LIMIT_INDEX_ID		(1 * KIB) /* Message-ID; a line of a header has at most 998 */
+#define LIMIT_INDEX_NAME	512	  /* of one attachment */
+#define LIMIT_INDEX_NAMES	(8 * KIB) /* of all of them */
+#define LIMIT_INDEX_PARTS	10000	  /* of one message that are looked at */
+#define LIMIT_INDEX_LEVELS	32	  /* of multipart in multipart */
+#define LIMIT_INDEX_BATCH	4000	  /* rows of one transaction */
+#define LIMIT_INDEX_BATCH_BYTES (4 * MIB) /* likewise: their texts */
+#define LIMIT_PARAMETER_PIECES	64	  /* of a name cut to pieces, RFC 2231 section 3 */

@@ -1,10 +1,12 @@
 #include "archive/decimal.h"
+#include "archive/index_work.h"
 #include "archive/seal_work.h"
 
 #include <errno.h>
 #include <inttypes.h>
 
-#define MAGIC "popkeep-seal 1"
+#define MAGIC	    "popkeep-seal 1"
+#define MAGIC_INDEX "popkeep-index 1"
 
 enum { WORDS_MOST = 8 };
 
@@ -17,6 +19,11 @@ int seal_request_begin(
 		MAGIC "\nlevel %d\nframe %" PRIu64 "\npart-sharing %s\nsources %zu\n",
 		options->level, options->frame_bytes,
 		options->sharing == SEAL_SHARING_ON ? "on" : "off", sources);
+}
+
+int index_request_begin(size_t sources, struct buffer *to, struct fault *f)
+{
+	return buffer_append_format(to, f, MAGIC_INDEX "\nsources %zu\n", sources);
 }
 
 int seal_request_mail(const struct seal_mail *m, struct buffer *to, struct fault *f)
@@ -158,6 +165,22 @@ int seal_request_read(int fd, struct seal_reader *ret, struct fault *f)
 	r->options.level = (int)level;
 	r->options.sharing = is_word(sharing, "on") ? SEAL_SHARING_ON : SEAL_SHARING_OFF;
 	r->sources = (size_t)sources;
+	return 0;
+}
+
+int index_request_read(int fd, struct seal_reader *ret, struct fault *f)
+{
+	struct slice line;
+	uint64_t sources;
+
+	*ret = (struct seal_reader){.fd = fd};
+	if (next_line(ret, &line, f) < 0)
+		return -1;
+	if (!is_word(line, MAGIC_INDEX))
+		return bad(ret, "it is none that this version knows", f);
+	if (read_number(ret, "sources", 1, LIMIT_REPACK_SOURCES, &sources, f) < 0)
+		return -1;
+	ret->sources = (size_t)sources;
 	return 0;
 }
 

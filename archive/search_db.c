@@ -154,20 +154,19 @@ static void unlink_all(const char *path)
 	}
 }
 
-static int open_file(
-	const char *path, enum search_mode mode, struct search_db **ret, struct fault *f)
+/* NULL with *f set. */
+static struct search_db *open_file(const char *path, enum search_mode mode, struct fault *f)
 {
-	struct search_db *d CLEANUP(search_db_closep) = calloc(1, sizeof *d);
+	struct search_db *d = calloc(1, sizeof *d);
 
-	if (!d)
-		return fault_memory(f);
+	if (!d) {
+		(void)fault_memory(f);
+		return NULL;
+	}
 	int r = database_open(path, mode == SEARCH_WRITE ? DATABASE_CREATE : DATABASE_READ, &d->db);
 	if (r != SQLITE_OK)
-		return database_trouble(d->db, &words, r, f);
-	if (configure(d, mode, f) < 0)
-		return -1;
-	*ret = TAKE(d);
-	return 0;
+		(void)database_trouble(d->db, &words, r, f);
+	return r == SQLITE_OK && configure(d, mode, f) == 0 ? d : search_db_close(d);
 }
 
 /* All of it in one transaction, with the marks by which it is known: a crash leaves an empty file
@@ -192,7 +191,8 @@ static int begin_anew(
 	if (wipe(*d) != SQLITE_OK) {
 		*d = search_db_close(*d);
 		unlink_all(path);
-		if (open_file(path, SEARCH_WRITE, d, f) < 0)
+		*d = open_file(path, SEARCH_WRITE, f);
+		if (!*d)
 			return -1;
 	}
 	return fill(*d, archive_id, f);
@@ -201,19 +201,18 @@ static int begin_anew(
 static int open_to_write(const char *path, const char *archive_id, struct search_db **ret,
 	struct search_anew *anew, struct fault *f)
 {
-	struct search_db *d CLEANUP(search_db_closep) = NULL;
+	struct search_db *d CLEANUP(search_db_closep) = open_file(path, SEARCH_WRITE, f);
 	bool empty;
 	int error;
 
-	if (open_file(path, SEARCH_WRITE, &d, f) < 0) {
-		/* Turning on the journal reads the file. */
-		if (f->code != FAULT_DAMAGE)
-			return -1;
+	/* Turning on the journal reads the file. */
+	if (!d && f->code == FAULT_DAMAGE) {
 		unlink_all(path);
 		(void)snprintf(anew->why, sizeof anew->why, "it was damaged");
-		if (open_file(path, SEARCH_WRITE, &d, f) < 0)
-			return -1;
+		d = open_file(path, SEARCH_WRITE, f);
 	}
+	if (!d)
+		return -1;
 	const char *why = look(d->db, "main", archive_id, &empty, &error);
 	if (error != SQLITE_OK)
 		return database_trouble(d->db, &words, error, f);
@@ -230,7 +229,6 @@ static int open_to_write(const char *path, const char *archive_id, struct search
 int search_db_open(const char *path, const char *archive_id, enum search_mode mode,
 	struct search_db **ret, struct search_anew *ret_anew, struct fault *f)
 {
-	struct search_db *d CLEANUP(search_db_closep) = NULL;
 	struct search_anew anew = {0};
 	bool empty;
 	int error;
@@ -244,7 +242,8 @@ int search_db_open(const char *path, const char *archive_id, enum search_mode mo
 	}
 	if (access(path, F_OK) != 0)
 		return SEARCH_NONE;
-	if (open_file(path, SEARCH_READ, &d, f) < 0)
+	struct search_db *d CLEANUP(search_db_closep) = open_file(path, SEARCH_READ, f);
+	if (!d)
 		return f->code == FAULT_DAMAGE ? SEARCH_NONE : -1;
 	const char *why = look(d->db, "main", archive_id, &empty, &error);
 	if (error != SQLITE_OK)

@@ -59,7 +59,11 @@ void search_db_rollback(struct search_db *d);
 	X(GET_HEADER, "SELECT date, received, sender, recipients, copied, subject, message_id, "   \
 		      "attachments, names FROM header WHERE id = ?1 AND digest = ?2")              \
 	X(GET_DIGEST, "SELECT digest FROM header WHERE id = ?1")                                   \
-	X(NEXT_DIGEST, "SELECT id, digest FROM header WHERE id > ?1 ORDER BY id LIMIT 1")          \
+	X(ALL_DIGESTS, "SELECT id, digest FROM header WHERE id <= ?1 ORDER BY id")                 \
+	X(COUNT_BEHIND,                                                                            \
+		"SELECT count(*) FROM header WHERE id > ?1 AND id <= "                             \
+		"coalesce((SELECT id FROM header WHERE id > ?1 ORDER BY id LIMIT 1 OFFSET ?2), "   \
+		"9223372036854775807)")                                                            \
 	X(LAST_ID, "SELECT max(id) FROM header")                                                   \
 	X(COUNT, "SELECT count(*) FROM header")                                                    \
 	X(DELETE_WORDS,                                                                            \
@@ -71,6 +75,8 @@ void search_db_rollback(struct search_db *d);
 	X(NEXT_AGAIN, "SELECT id, digest FROM again WHERE id > ?1 AND tried < ?2 "                 \
 		      "ORDER BY id LIMIT 1")                                                       \
 	X(DELETE_AGAIN, "DELETE FROM again WHERE id = ?1")                                         \
+	X(ALL_AGAIN, "SELECT id, digest FROM again ORDER BY id")                                   \
+	X(FIRST_AGAIN, "SELECT min(id) FROM again")                                                \
 	X(COUNT_AGAIN, "SELECT count(*) FROM again")
 
 enum search_statement {

@@ -3,6 +3,7 @@
 #include "archive/handle.h"
 #include "archive/layout.h"
 #include "archive/limits.h"
+#include "archive/search_db.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -251,6 +252,7 @@ struct store *store_close(struct store *s)
 	fd_closep(&s->reading_fd);
 	catalog_close(s->catalog);
 	catalog_close(s->catalog_now);
+	search_db_close(s->search);
 	fd_closep(&s->ledger_fd);
 	fd_closep(&s->segments_fd);
 	fd_closep(&s->lock_fd);

@@ -69,7 +69,9 @@ static void format_parts(
 		(void)snprintf(part[PART_ITEMS], PART_TEXT, "%s/%s", text_count(s->items, a),
 			text_count(s->items_all, b));
 	if (s->done)
-		(void)snprintf(part[PART_RATE], PART_TEXT, "%s/s", text_size((uint64_t)rate, a));
+		(void)snprintf(part[PART_RATE], PART_TEXT, "%s/s",
+			s->unit == PROGRESS_BYTES ? text_size((uint64_t)rate, a)
+						  : text_count((uint64_t)rate, a));
 	if (!s->all)
 		return;
 	(void)snprintf(part[PART_PERCENT], PART_TEXT, "%3d%%", (int)(share_of(s) * 100));

@@ -5,9 +5,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+enum progress_unit { PROGRESS_BYTES, PROGRESS_MESSAGES };
+
 struct progress_state {
 	const char *label;	   /* "fetching", safe to print */
-	uint64_t done, all;	   /* bytes; all may be 0 when it is not known */
+	enum progress_unit unit;   /* of done and all */
+	uint64_t done, all;	   /* all may be 0 when it is not known */
 	uint64_t items, items_all; /* 0, 0: not counted */
 };
 

@@ -4,6 +4,7 @@
 
 #include "archive/dense.h"
 #include "archive/escape.h"
+#include "archive/index_work.h"
 #include "archive/limits.h"
 #include "archive/seal_work.h"
 #include "daemon/harden.h"
@@ -20,17 +21,26 @@
 
 enum { DONE = 0, FAILED = 1, MISUSED = 2 };
 
+/* What it can do. */
+enum verb { SEAL, INDEX };
+
 struct work {
+	enum verb verb;
 	enum sandbox_mode mode;
 	int source[LIMIT_REPACK_SOURCES];
 	size_t sources;
+	struct charsets *charsets; /* INDEX */
 };
 
 static int parse(int argc, char **argv, struct work *ret)
 {
 	uint64_t n;
 
-	if (argc != 4 || strcmp(argv[1], "seal") != 0)
+	if (argc != 4)
+		return -1;
+	if (strcmp(argv[1], "index") == 0)
+		ret->verb = INDEX;
+	else if (strcmp(argv[1], "seal") != 0)
 		return -1;
 	if (strcmp(argv[2], "required") == 0)
 		ret->mode = SANDBOX_REQUIRED;
@@ -48,27 +58,33 @@ static int parse(int argc, char **argv, struct work *ret)
 	return 0;
 }
 
-/* OpenSSL reads its configuration, and character sets are loaded, when they are first used. */
-static int load_what_loads_late(struct fault *f)
+static int load_compression(struct fault *f)
 {
 	static const struct dense_options options = {1, 64 * KIB};
 	struct dense *dense CLEANUP(dense_closep) = NULL;
 	uint64_t frame, entry;
 	int null CLEANUP(fd_closep) = open("/dev/null", O_WRONLY | O_CLOEXEC);
-	struct hasher *hasher CLEANUP(hasher_freep) = NULL;
-	struct digest ignored;
 
 	if (null < 0)
 		return fault_errno(f, FAULT_SYSTEM, SCOPE_ARCHIVE, errno, "/dev/null");
-	if (hasher_new(&hasher, f) < 0)
-		return -1;
-	hasher_add(hasher, "", 0);
-	hasher_end(hasher, &ignored);
 	if (dense_open(null, &options, &dense, f) < 0 ||
 		dense_begin(dense, "mail/0.eml", 1, 0, &frame, &entry, f) < 0 ||
 		dense_put(dense, slice_text("\n"), f) < 0)
 		return -1;
 	return dense_end(dense, f);
+}
+
+/* OpenSSL reads its configuration, and character sets are loaded, when they are first used. */
+static int load_what_loads_late(struct work *w, struct fault *f)
+{
+	struct hasher *hasher CLEANUP(hasher_freep) = NULL;
+	struct digest ignored;
+
+	if (hasher_new(&hasher, f) < 0)
+		return -1;
+	hasher_add(hasher, "", 0);
+	hasher_end(hasher, &ignored);
+	return w->verb == INDEX ? charsets_open(&w->charsets, f) : load_compression(f);
 }
 
 static int cap(int resource, const char *what, uint64_t most, struct fault *f)
@@ -121,9 +137,9 @@ static int greet(const struct sandbox_state *sandbox)
 	return say(line);
 }
 
-static int shut_in(const struct work *w, struct sandbox_state *ret, struct fault *f)
+static int shut_in(struct work *w, struct sandbox_state *ret, struct fault *f)
 {
-	if (load_what_loads_late(f) < 0 || cap_all(w, f) < 0)
+	if (load_what_loads_late(w, f) < 0 || cap_all(w, f) < 0)
 		return -1;
 	return worker_sandbox_enter(w->mode, ret, f);
 }
@@ -155,5 +171,6 @@ int worker_main(int argc, char **argv)
 		.source = w.source,
 		.sources = w.sources,
 	};
-	return seal_work(&fds, &f) < 0 ? FAILED : DONE; /* it said so itself */
+	int r = w.verb == INDEX ? index_work(&fds, w.charsets, &f) : seal_work(&fds, &f);
+	return r < 0 ? FAILED : DONE; /* it said so itself */
 }

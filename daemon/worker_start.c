@@ -312,7 +312,8 @@ static int start_with_pipes(
 	int out CLEANUP(fd_closep) = -1;
 	int status CLEANUP(fd_closep) = -1;
 	int null CLEANUP(fd_closep) = open("/dev/null", O_RDWR | O_CLOEXEC);
-	char verb[] = "seal", required[] = "required", best[] = "best", sources[24];
+	char seal[] = "seal", indexes[] = "index";
+	char required[] = "required", best[] = "best", sources[24];
 	char name[] = "popkeep-worker";
 
 	if (null < 0)
@@ -323,9 +324,11 @@ static int start_with_pipes(
 	(void)snprintf(sources, sizeof sources, "%zu", fds->sources);
 	struct launch l = {
 		.program = program,
-		.arguments = {name, verb, w->mode == SANDBOX_REQUIRED ? required : best, sources},
+		.arguments = {name, w->verb == WORKER_INDEX ? indexes : seal,
+			w->mode == SANDBOX_REQUIRED ? required : best, sources},
 		.fd = {request, out, WITH_ADDRESS_SANITIZER ? STDERR_FILENO : null, status,
-			fds->scratch, fds->ledger},
+			fds->scratch >= 0 ? fds->scratch : null,
+			fds->ledger >= 0 ? fds->ledger : null},
 		.fds = WORKER_SOURCE + (int)fds->sources,
 	};
 	for (size_t i = 0; i < fds->sources; i++)

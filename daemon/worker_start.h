@@ -8,8 +8,11 @@
 #include <limits.h>
 #include <sys/types.h>
 
+enum worker_verb { WORKER_SEAL, WORKER_INDEX };
+
 /* Embedded; worker_starter_init() first, or WORKER_STARTER_NONE. */
 struct worker_starter {
+	enum worker_verb verb; /* SEAL, unless somebody changes it */
 	enum sandbox_mode mode;
 	int64_t start_ms; /* how long the program may take to say that it is there */
 	bool (*stop)(
@@ -30,15 +33,15 @@ void worker_starter_init(struct worker_starter *w, enum sandbox_mode mode);
 /* Kills the worker that runs, if one does. */
 void worker_starter_deinit(struct worker_starter *w);
 
-/* For struct seal_job; borrows w. It is for a process with one thread: it forks, and the worker is
- * killed when the thread that started it ends.
+/* For struct seal_job or, where the verb says so, struct index_job; borrows w. It is for a process
+ * with one thread: it forks, and the worker is killed when the thread that started it ends.
  *
- * start(): of fds, scratch, ledger and sources are used; they become the worker's own, as the pipes
- * do, and nothing else: its environment is empty, it has a process group of its own and default
- * signals. When start() returns, the worker said that it is shut in. FAULT_SYSTEM: the program is
- * missing, cannot be run, or is something else; with SANDBOX_REQUIRED, this kernel lacks what it
- * needs. end(): closes the pipes, waits LIMIT_WORKER_STOP_MS, then kills. FAULT_SYSTEM: it was
- * killed, died of a signal or ended with a status other than 0, in words. */
+ * start(): of fds, scratch, ledger (-1: none) and sources are used; they become the worker's own,
+ * as the pipes do, and nothing else: its environment is empty, it has a process group of its own
+ * and default signals. When start() returns, the worker said that it is shut in. FAULT_SYSTEM: the
+ * program is missing, cannot be run, or is something else; with SANDBOX_REQUIRED, this kernel lacks
+ * what it needs. end(): closes the pipes, waits LIMIT_WORKER_STOP_MS, then kills. FAULT_SYSTEM: it
+ * was killed, died of a signal or ended with a status other than 0, in words. */
 struct seal_starter worker_starter(struct worker_starter *w);
 
 /* Where the program is: $POPKEEP_WORKER, or beside our own (in the same folder, ../daemon,

@@ -84,6 +84,9 @@ static bool may_scan(enum catalog_statement which)
 				    */
 		SQL_UIDL_OF_MESSAGE, /* its index is made when a message is lost */
 		SQL_OPEN_SEGMENT,    /* from the newest, and stops at the first that is open */
+		SQL_COUNT_LOST,	     /* none, or a few */
+		SQL_COUNT_KEPT,	     /* of the segments */
+		SQL_COUNT_KEPT_OLD,  /* for a reader, until somebody writes */
 	};
 
 	for (size_t i = 0; i < sizeof may / sizeof *may; i++) {
