@@ -46,6 +46,19 @@
 #define LIMIT_IMAP_WINDOW_BYTES (4 * MIB) /* of their mail, unless one message is larger */
 #define LIMIT_IMAP_WAIT_MS	3600000	  /* of what a server asks us to wait */
 
+/* Restoring into mailboxes */
+#define LIMIT_FOLDER_LEVEL	  200 /* bytes of one level of a folder's path */
+#define LIMIT_JOURNAL_LINE	  (16 * KIB)
+#define LIMIT_RESTORE_FOLDERS	  16384	    /* in one run */
+#define LIMIT_RESTORE_MESSAGES	  16777216  /* likewise: 36 bytes of memory for each */
+#define LIMIT_RESTORE_CANDIDATES  1048576   /* messages of the target that may be one of ours */
+#define LIMIT_RESTORE_CONNECTIONS 32	    /* --connections, at most */
+#define LIMIT_RESTORE_JOBS	  512	    /* messages read and not taken by the server yet */
+#define LIMIT_RESTORE_BYTES	  (8 * MIB) /* of them, unless one is larger */
+#define LIMIT_RESTORE_SETTLE_MS	  3000	    /* until a server has done what a cut session asked */
+#define LIMIT_RESTORE_WAIT_MS	  300000    /* between two tries, where the server does not say */
+#define LIMIT_RESTORE_TRIES	  12	    /* in a row that brought nothing */
+
 /* Logging in */
 #define LIMIT_LOGIN_INPUT      (128 * KIB) /* answers that were not looked at yet */
 #define LIMIT_SCRAM_ITERATIONS 250000	   /* usual: 4096 to 15000; PBKDF2 holds up the loop */

@@ -21,6 +21,7 @@ static int set_text(char **to, const char *text, struct fault *f)
 
 static int set_tls(struct account *a, const char *mode, struct fault *f)
 {
+	const char *scheme = a->protocol == PROTOCOL_IMAP ? "imap" : "pop3";
 	char text[32];
 
 	if (!mode)
@@ -29,14 +30,14 @@ static int set_tls(struct account *a, const char *mode, struct fault *f)
 		return 0;
 	if (strcmp(mode, "implicit") == 0)
 		return fault_set(f, FAULT_USAGE, SCOPE_ACCOUNT, 0,
-			"--tls implicit goes with a URL that begins with pop3s://");
+			"--tls implicit goes with a URL that begins with %ss://", scheme);
 	if (strcmp(mode, "starttls") != 0 && strcmp(mode, "none") != 0)
 		return fault_set(f, FAULT_USAGE, SCOPE_ACCOUNT, 0,
 			"--tls %s: known are none, starttls and implicit",
 			escape_text(slice_text(mode), text, sizeof text));
 	if (a->tls == TLS_IMPLICIT)
 		return fault_set(f, FAULT_USAGE, SCOPE_ACCOUNT, 0,
-			"--tls %s goes with a URL that begins with pop3://", mode);
+			"--tls %s goes with a URL that begins with %s://", mode, scheme);
 	a->tls = strcmp(mode, "none") == 0 ? TLS_NONE : TLS_STARTTLS;
 	return 0;
 }
@@ -89,38 +90,49 @@ static int set_default_name(struct account *a, struct fault *f)
 	return set_text(&a->name, name, f);
 }
 
-static int set_user(struct account *a, const char *user, struct fault *f)
+static int set_user(struct account *a, const char *user, const char *option, struct fault *f)
 {
+	const char *scheme = a->protocol == PROTOCOL_IMAP ? "imaps" : "pop3s";
+
 	if (user && account_check_user(slice_text(user), f) < 0)
 		return -1;
 	if (user)
 		return set_text(&a->user, user, f);
 	if (!a->user)
 		return fault_set(f, FAULT_USAGE, SCOPE_ACCOUNT, 0,
-			"no user: write --url pop3s://user@host, or --user");
+			"no user: write %s %s://user@host, or --user", option, scheme);
 	return 0;
 }
 
-static int read_url_account(
-	struct account *a, const struct arguments *args, const char *url, struct fault *f)
+int login_options_read(
+	struct account *a, const struct arguments *args, const char *option, struct fault *f)
 {
-	const char *name = option_value(args, "name"), *ca = option_value(args, "tls-ca-file"),
-		   *pin = option_value(args, "tls-pin");
+	const char *ca = option_value(args, "tls-ca-file"), *pin = option_value(args, "tls-pin");
 
-	if (account_set_url(a, url, f) < 0)
-		return fault_prefix(f, "--url");
-	if (set_user(a, option_value(args, "user"), f) < 0 ||
+	if (set_user(a, option_value(args, "user"), option, f) < 0 ||
 		set_tls(a, option_value(args, "tls"), f) < 0 || set_secret_source(a, args, f) < 0 ||
 		set_auth(a, option_value(args, "auth"), f) < 0)
 		return -1;
 	if ((ca && set_text(&a->tls_ca_file, ca, f) < 0) ||
 		(pin && set_text(&a->tls_pin, pin, f) < 0))
 		return -1;
+	return set_default_name(a, f);
+}
+
+static int read_url_account(
+	struct account *a, const struct arguments *args, const char *url, struct fault *f)
+{
+	const char *name = option_value(args, "name");
+
+	if (account_set_url(a, url, f) < 0)
+		return fault_prefix(f, "--url");
+	if (login_options_read(a, args, "--url", f) < 0)
+		return -1;
 	if (name && !account_name_is_valid(name))
 		return fault_set(f, FAULT_USAGE, SCOPE_ACCOUNT, 0,
 			"--name: 1 to %d of A-Z a-z 0-9 . _ - @ +, not beginning with . or -",
 			LIMIT_ACCOUNT_NAME);
-	return name ? set_text(&a->name, name, f) : set_default_name(a, f);
+	return name ? set_text(&a->name, name, f) : 0;
 }
 
 /* ---- Which --------------------------------------------------------------------------------- */

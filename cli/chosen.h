@@ -5,11 +5,9 @@
 #include "cli/run.h"
 #include "daemon/secret.h"
 
-/* The options with --url. */
-#define URL_OPTIONS                                                                                \
-	{"url", 0, "URL", "an account that is not configured: pop3s://user@host[:port]"},          \
-		{"user", 0, "USER", "its user, where the URL has none"},                           \
-		{"name", 0, "NAME", "its name in the archive (otherwise user@host)"},              \
+/* How to log in to what a URL names. */
+#define LOGIN_OPTIONS                                                                              \
+	{"user", 0, "USER", "its user, where the URL has none"},                                   \
 		{"password-command", 0, "COMMAND", "what prints its password"},                    \
 		{"password-file", 0, "FILE", "where its password stands"},                         \
 		{"tls", 0, "MODE", "none, starttls or implicit"},                                  \
@@ -18,6 +16,12 @@
 	{                                                                                          \
 		"auth", 0, "MECHANISM", "log in with this and nothing else"                        \
 	}
+
+/* The options with --url. */
+#define URL_OPTIONS                                                                                \
+	{"url", 0, "URL", "an account that is not configured: pop3s://user@host[:port]"},          \
+		{"name", 0, "NAME", "its name in the archive (otherwise user@host)"},              \
+		LOGIN_OPTIONS
 
 struct chosen_account {
 	const struct account *account;
@@ -37,6 +41,11 @@ int chosen_read(struct chosen *ret, const struct run *run, struct fault *f) MUST
 /* Gets the secrets; the failure of one is noted with it and stops none of the others. */
 void chosen_read_secrets(struct chosen *c);
 void chosen_deinit(struct chosen *c);
+
+/* LOGIN_OPTIONS, and a name, into an account whose URL was set; option: what named that ("--url").
+ * FAULT_USAGE. */
+int login_options_read(struct account *a, const struct arguments *args, const char *option,
+	struct fault *f) MUST_CHECK;
 
 /* "account NAME: TEXT; what to do about it" on stderr, each part once. */
 void account_complain(struct run *run, const struct account *a, const struct fault *f);
