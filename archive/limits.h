@@ -184,6 +184,8 @@
 #define LIMIT_EXPORT_FOLDER 5000	       /* files in one: FAT has room for 7281 with names of 96 characters */
 #define LIMIT_EXPORT_SUMS   (16 * MIB) /* of SHA256SUMS beside the files of an export */
 #define LIMIT_EXPORT_SPLIT  (64 * KIB) /* --split, at least */
+#define LIMIT_EXPORT_NAME   4096       /* bytes of a path in one that is checked */
+#define LIMIT_EXPORT_DEPTH  8	       /* of its folders */
 #define LIMIT_MANIFEST_LINE (1 * MIB)  /* of a manifest.jsonl */
 
 /* Imports */

@@ -12,7 +12,7 @@ struct slot {
 };
 
 struct digest_table {
-	int fd;
+	int fd, folder;
 	uint64_t slots, filled;
 };
 
@@ -25,28 +25,44 @@ static int table_error(const char *what, struct fault *f)
 		"cannot %s a table of digests in the target", what);
 }
 
+/* An empty file. */
+static int begin(struct digest_table *t, uint64_t most, struct fault *f)
+{
+	if (most > SLOTS_MOST / 2 - LEAST)
+		return fault_set(f, FAULT_LIMIT, SCOPE_ARCHIVE, 0, "too many messages at once");
+	fd_closep(&t->fd);
+	t->slots = 2 * most + LEAST;
+	t->filled = 0;
+	t->fd = file_open_unlinked(t->folder);
+	if (t->fd < 0)
+		return table_error("make", f);
+	return ftruncate(t->fd, (off_t)(t->slots * sizeof(struct slot))) < 0
+		       ? table_error("write", f)
+		       : 0;
+}
+
 int digest_table_open(int folder, uint64_t most, struct digest_table **ret, struct fault *f)
 {
 	struct digest_table *t CLEANUP(digest_table_closep) = calloc(1, sizeof *t);
 
 	if (!t)
 		return fault_memory(f);
-	if (most > SLOTS_MOST / 2 - LEAST)
-		return fault_set(f, FAULT_LIMIT, SCOPE_ARCHIVE, 0, "too many messages at once");
-	t->slots = 2 * most + LEAST;
-	t->fd = file_open_unlinked(folder);
-	if (t->fd < 0)
+	t->fd = -1;
+	t->folder = fcntl(folder, F_DUPFD_CLOEXEC, 3);
+	if (t->folder < 0)
 		return table_error("make", f);
-	if (ftruncate(t->fd, (off_t)(t->slots * sizeof(struct slot))) < 0)
-		return table_error("write", f);
+	if (begin(t, most, f) < 0)
+		return -1;
 	*ret = TAKE(t);
 	return 0;
 }
 
 struct digest_table *digest_table_close(struct digest_table *t)
 {
-	if (t)
-		fd_closep(&t->fd);
+	if (!t)
+		return NULL;
+	fd_closep(&t->fd);
+	fd_closep(&t->folder);
 	free(t);
 	return NULL;
 }
@@ -83,15 +99,11 @@ static int read_slot(const struct digest_table *t, uint64_t at, struct slot *ret
 	return n < 0 || (size_t)n < sizeof *ret ? table_error("read", f) : 0;
 }
 
-int digest_table_add(
-	struct digest_table *t, const struct digest *d, uint64_t number, struct fault *f)
+static int add_slot(struct digest_table *t, const struct slot *mine, struct fault *f)
 {
-	struct slot slot = {0}, mine = {beginning(d), number + 1};
-	uint64_t at = first_slot(t, mine.begins);
+	uint64_t at = first_slot(t, mine->begins);
+	struct slot slot = {0};
 
-	if (2 * t->filled >= t->slots)
-		return fault_set(f, FAULT_LIMIT, SCOPE_ARCHIVE, 0,
-			"more messages came meanwhile than there is room for; run it again");
 	for (;; at++) {
 		if (read_slot(t, at, &slot, f) < 0)
 			return -1;
@@ -99,9 +111,36 @@ int digest_table_add(
 			break;
 	}
 	t->filled++;
-	return file_write_at(t->fd, slice_of(&mine, sizeof mine), at % t->slots * sizeof mine) < 0
+	return file_write_at(t->fd, slice_of(mine, sizeof *mine), at % t->slots * sizeof *mine) < 0
 		       ? table_error("write", f)
 		       : 0;
+}
+
+static int grow(struct digest_table *t, struct fault *f)
+{
+	struct digest_table before = *t;
+	int old CLEANUP(fd_closep) = fd_take(&t->fd);
+	struct slot slot;
+
+	before.fd = old;
+	if (begin(t, 2 * before.slots, f) < 0)
+		return -1;
+	for (uint64_t at = 0; at < before.slots; at++) {
+		if (read_slot(&before, at, &slot, f) < 0 ||
+			(slot.number > 0 && add_slot(t, &slot, f) < 0))
+			return -1;
+	}
+	return 0;
+}
+
+int digest_table_add(
+	struct digest_table *t, const struct digest *d, uint64_t number, struct fault *f)
+{
+	const struct slot mine = {beginning(d), number + 1};
+
+	if (2 * t->filled >= t->slots && grow(t, f) < 0)
+		return -1;
+	return add_slot(t, &mine, f);
 }
 
 /* The next slot in use whose digest begins as `begins` does in so many bits. */

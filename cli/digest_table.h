@@ -7,14 +7,14 @@
 
 struct digest_table;
 
-/* folder: a descriptor, borrowed, where the file is made; at most `most` digests will be added.
- * FAULT_SYSTEM. */
+/* folder: a descriptor, borrowed, where the file is made. It grows by itself, which takes time:
+ * `most` says how many digests will be added, more or less. FAULT_SYSTEM. */
 int digest_table_open(
 	int folder, uint64_t most, struct digest_table **ret, struct fault *f) MUST_CHECK;
 struct digest_table *digest_table_close(struct digest_table *t);
 void digest_table_closep(struct digest_table **t);
 
-/* number: less than UINT64_MAX. FAULT_LIMIT: it is full. */
+/* number: less than UINT64_MAX. FAULT_LIMIT: billions of them. */
 int digest_table_add(struct digest_table *t, const struct digest *d, uint64_t number,
 	struct fault *f) MUST_CHECK;
 /* One after the other: the numbers of those that begin as d does, in 8 bytes. Zero-initialise *at,

@@ -58,8 +58,10 @@ static int refuse_existing(const struct export_file *x, struct fault *f)
 
 	if (!part)
 		return fault_memory(f);
-	const char *const names[] = {x->names.name, volume, part, x->names.manifest, x->names.sums,
-		x->names.summary, x->names.volumes};
+	const char *const names[] = {
+		x->names.name, volume, part, x->names.manifest, x->names.sums, x->names.summary};
+	/* What a run left that was killed behind its last step. */
+	(void)unlinkat(x->names.folder, x->names.volumes, 0);
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
 		if (export_is_there(x->names.folder, names[i]))
 			return refuse(x, names[i], f);

@@ -292,8 +292,9 @@ int export_file_publish(struct export_target *to, struct fault *f)
 
 	if (x->volume && volume_publish(x->volume, x->volume_name, f) < 0)
 		return -1;
+	/* In this order: with an origin, what has no volumes has none that are whole. */
+	export_origin_remove(x->names.folder, x->names.origin);
 	if (x->job.split)
 		(void)unlinkat(x->names.folder, x->names.volumes, 0);
-	export_origin_remove(x->names.folder, x->names.origin);
 	return 0;
 }

@@ -5,6 +5,7 @@
 #include "archive/limits.h"
 #include "cli/digest_table.h"
 #include "cli/new_file.h"
+#include "cli/text_lines.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,7 +13,7 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
-enum { READ_STEP = 64 * 1024, LINE_LEAST = 100 }; /* LINE_LEAST: no line of ours is shorter */
+enum { LINE_LEAST = 100 }; /* no line of ours is shorter */
 
 struct manifest {
 	int fd;
@@ -25,11 +26,6 @@ struct manifest {
 	manifest_reader *read;
 	void *context;
 };
-
-static int read_error(const char *shown, struct fault *f)
-{
-	return fault_errno(f, FAULT_SYSTEM, SCOPE_ARCHIVE, errno, "cannot read %s", shown);
-}
 
 static void json_freep(json_t **j)
 {
@@ -82,61 +78,38 @@ static bool parse(const json_t *object, struct manifest_entry *ret)
 	       (!ret->volume || (!strchr(ret->volume, '/') && path_is_safe(ret->volume)));
 }
 
-/* One line without its LF. 1: it is none of a manifest. */
-static int tell_line(struct slice line, struct manifest_entry *e, manifest_reader *read,
-	void *context, struct fault *f)
+struct walking {
+	manifest_reader *read;
+	void *context;
+	struct manifest_entry entry;
+	uint64_t number;
+};
+
+/* 1: it is no line of a manifest. */
+static int tell_line(void *context, struct slice line, uint64_t from, struct fault *f)
 {
+	struct walking *w = (struct walking *)context;
 	json_t *object CLEANUP(json_freep) =
 		json_loadb((const char *)line.data, line.len, JSON_REJECT_DUPLICATES, NULL);
 
-	if (!object || !parse(object, e))
+	w->number++;
+	if (!object || !parse(object, &w->entry))
 		return 1;
-	return read(context, e, f);
+	w->entry.from = from;
+	w->entry.to = from + line.len + 1;
+	return w->read(w->context, &w->entry, f);
 }
 
 int manifest_walk(int fd, const char *shown, manifest_reader *read, void *context,
 	uint64_t *ret_end, uint64_t *ret_bad, struct fault *f)
 {
-	struct buffer b CLEANUP(buffer_deinit) = buffer_make(LIMIT_MANIFEST_LINE + READ_STEP);
-	struct manifest_entry e = {0};
-	uint64_t at = 0, number = 0;
+	struct walking w = {.read = read, .context = context};
+	int r = text_lines(fd, shown, LIMIT_MANIFEST_LINE, tell_line, &w, ret_end, f);
 
-	*ret_end = *ret_bad = 0;
-	for (;;) {
-		if (buffer_reserve(&b, READ_STEP, f) < 0)
-			return -1;
-		ssize_t n = pread(fd, b.data + b.len, READ_STEP, (off_t)at);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return read_error(shown, f);
-		if (n == 0)
-			return 0;
-		at += (uint64_t)n;
-		b.len += (size_t)n;
-
-		struct slice rest = buffer_slice(&b);
-		for (const uint8_t *lf; rest.len && (lf = memchr(rest.data, '\n', rest.len));) {
-			size_t len = (size_t)(lf - rest.data);
-
-			number++;
-			e.from = *ret_end;
-			e.to = *ret_end + len + 1;
-			int r = tell_line(slice_of(rest.data, len), &e, read, context, f);
-			if (r != 0) {
-				*ret_bad = r > 0 ? number : 0;
-				return r < 0 ? -1 : 0;
-			}
-			*ret_end = e.to;
-			rest = slice_of(lf + 1, rest.len - len - 1);
-		}
-		if (rest.len > LIMIT_MANIFEST_LINE) {
-			*ret_bad = number + 1;
-			return 0;
-		}
-		memmove(b.data, rest.data, rest.len);
-		b.len = rest.len;
-	}
+	if (r < 0)
+		return -1;
+	*ret_bad = r == TEXT_LINES_LONG ? w.number + 1 : r > 0 ? w.number : 0;
+	return 0;
 }
 
 /* ---- One that is being written -----------------------------------------------------------------

@@ -30,8 +30,8 @@ int manifest_walk(int fd, const char *shown, manifest_reader *read, void *contex
 struct manifest;
 
 /* Tells `read` of each line that an earlier run wrote, and cuts a torn last one. FAULT_SYSTEM;
- * FAULT_USAGE when a line is not one of a manifest. folder: a descriptor, borrowed. expected: at
- * most so many messages will be added, but for those of earlier runs. */
+ * FAULT_USAGE when a line is not one of a manifest. folder: a descriptor, borrowed. expected: so
+ * many messages there will be, more or less. */
 int manifest_open(int folder, const char *name, uint64_t expected, manifest_reader *read,
 	void *context, struct manifest **ret, struct fault *f) MUST_CHECK;
 void manifest_close(struct manifest *m);

@@ -12,6 +12,9 @@
 
 #include "archive/moment.h"
 
+#include <stdbool.h>
+#include <sys/types.h>
+
 enum mboxrd_ends { MBOXRD_CRLF, MBOXRD_KEPT };
 enum { MBOXRD_FIRST_LINE = 400, MBOXRD_BARE_LF = 1 };
 
@@ -33,3 +36,23 @@ void mboxrd_begin(struct mboxrd *m, moment_ms archived, enum mboxrd_ends ends);
 int mboxrd_add(
 	struct mboxrd *m, struct slice bytes, struct buffer *out, struct fault *f) MUST_CHECK;
 int mboxrd_end(struct mboxrd *m, struct buffer *out, struct fault *f) MUST_CHECK;
+
+/* The way back: bytes of one message as it stands in the file, its first line and the empty one
+ * behind it included. Embedded; what it gives goes to a sink in pieces. */
+typedef int mboxrd_sink(void *context, struct slice bytes, struct fault *f);
+struct mboxrd_back {
+	enum mboxrd_ends ends;
+	uint64_t left; /* bytes of the message that are to come */
+	uint64_t more; /* bytes behind it */
+	mboxrd_sink *sink;
+	void *context;
+	enum { BACK_FIRST, BACK_LINE_BEGINS, BACK_IN_LINE } state;
+	uint64_t brackets; /* at the line's beginning, not given yet */
+	size_t matched;	   /* likewise, of "From " */
+};
+void mboxrd_back_begin(struct mboxrd_back *b, enum mboxrd_ends ends, uint64_t size,
+	mboxrd_sink *sink, void *context);
+int mboxrd_back_add(struct mboxrd_back *b, struct slice bytes, struct fault *f) MUST_CHECK;
+/* 0, or MBOXRD_OTHER: there were fewer bytes, or more than a message has. */
+enum { MBOXRD_OTHER = 2 };
+int mboxrd_back_end(struct mboxrd_back *b, struct fault *f) MUST_CHECK;

@@ -39,7 +39,7 @@ enum {
 	CENTRAL_AT = 16,    /* the CRC and the sizes, in a central header */
 	LOCAL_AT = 14,	    /* and in a local one */
 	FILE_MODE = 0100600,
-	LEVEL = 5,
+	LEVEL = 3,
 	WINDOW_BITS = 15,
 	MEMORY_LEVEL = 8,
 	OUT_SIZE = 64 * 1024,

@@ -2,6 +2,7 @@
 
 #include "archive/check.h"
 #include "cli/stop.h"
+#include "cli/verify_export.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -77,6 +78,8 @@ int verify_path_run(struct run *run, int (*verify)(struct run *run))
 	if (path && option_given(&run->arguments, "max-duration"))
 		return run_usage(run, "--max-duration is for the archive that -C names: where it "
 				      "goes on is kept in its databases");
+	if (path && verify_export_knows(path))
+		return verify_export_run(run, path);
 	int r = path ? begin(run, path, &cache, &f) : run_open_archive(run, &f);
 	int status = r < 0 ? run_fail(run, &f) : verify(run);
 	if (cache)

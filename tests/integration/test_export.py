@@ -424,5 +424,141 @@ def the_ledger_knows_the_digest_of_the_manifest(folder):
     check(digest in (out / 'summary.txt').read_text(), 'summary for people')
 
 
+# ---- verify PATH -----------------------------------------------------------------------------
+
+FORMATS = ('eml', 'maildir', 'mboxrd') + PACKED
+
+
+def verified(keep, path, code=popkeep.DONE):
+    """(findings, summary); no archive is needed for it."""
+    result = keep.json('verify', path, code=code)
+    return result.of_type('damage'), result.summary
+
+
+def spoil(path):
+    """The first byte of a message's text that stands there as it is becomes another one."""
+    data = path.read_bytes()
+    at = data.index(b'bare CR\r') if b'bare CR\r' in data else data.find(b'bare CR\n')
+    at = at if at >= 0 else len(data) // 2
+    path.write_bytes(data[:at] + b'X' + data[at + 1:])
+
+
+@case
+def verify_is_content_with_every_export_and_names_what_was_changed(folder):
+    keep = archive(folder)
+    for name in FORMATS:
+        out = folder / f'all.{name}'
+        keep.run('export', '--format', name, '--output', out)
+    keep.archive.rename(folder / 'elsewhere')
+    for name in FORMATS:
+        out = folder / f'all.{name}'
+        found, summary = verified(keep, out)
+        equal((found, summary['messages'], summary['damaged']), ([], len(MAIL), 0), name)
+        hit = out
+        if out.is_dir():
+            hit = next(p for p in sorted(out.rglob('*')) if p.is_file() and p.stat().st_size == len(ODD[3]))
+        spoil(hit)
+        found, summary = verified(keep, out, DAMAGED)
+        check(summary['damaged'] == len(found) > 0, found)
+        if name in ('mboxrd', 'tar', 'eml', 'maildir'):
+            check(hashlib.sha256(ODD[3]).hexdigest() in [d.get('digest') for d in found], found)
+
+
+@case
+def verify_checks_a_tar_or_zip_alone_and_what_was_unpacked(folder):
+    keep = archive(folder)
+    for name in PACKED:
+        out = folder / f'all.{name}'
+        keep.run('export', '--format', name, '--output', out)
+        top = unpacked(out, folder / name)
+        equal(verified(keep, top)[0], [], 'unpacked')
+        for path in folder.glob(f'all.{name}.*'):
+            if path.name != 'all.tar.zst':
+                path.unlink()
+        equal(verified(keep, out)[1]['messages'], len(MAIL), 'alone')
+        out.write_bytes(out.read_bytes()[:-2000])
+        check(verified(keep, out, DAMAGED)[0], 'cut short')
+
+
+@case
+def verify_names_what_is_missing_and_what_is_surplus(folder):
+    keep, out = archive(folder), folder / 'out'
+    keep.run('export', '--format', 'eml', '--output', out)
+    first = next(out.rglob('*.eml'))
+    digest = hashlib.sha256(first.read_bytes()).hexdigest()
+    first.unlink()
+    (out / 'more').symlink_to('/etc/passwd')
+    (first.parent / 'more.eml').write_text('x')
+    (out / 'SHA256SUMS').unlink()
+    found = verified(keep, out, DAMAGED)[0]
+    equal(sorted(d['file'] for d in found), sorted(
+        ['more', f'{first.parent.name}/more.eml', 'SHA256SUMS', f'{first.parent.name}/{first.name}']),
+        'files')
+    equal([d['digest'] for d in found if 'digest' in d], [digest], 'message')
+    keep.run('export', '--format', 'eml', '--output', out, code=(popkeep.DONE, USAGE))
+
+
+@case
+def verify_takes_a_maildir_whose_flags_changed(folder):
+    keep, out = archive(folder), folder / 'box'
+    keep.run('export', '--format', 'maildir', '--output', out)
+    answered, new = sorted((out / 'cur').iterdir())[:2]
+    answered.rename(f'{answered}R')
+    new.rename(out / 'new' / new.name.partition(':')[0])
+    (out / 'dovecot.index').write_text('x')
+    equal(verified(keep, out)[0], [], 'findings')
+
+
+# ---- Several files, names --------------------------------------------------------------------
+
+@case
+def a_split_export_has_files_that_are_whole_by_themselves(folder):
+    keep = archive(folder)
+    for name in ('mboxrd',) + PACKED:
+        out, limit = folder / f'all.{name}', 100 << 10
+        command = ('export', '--format', name, '--split', '100K', '--output', out)
+        killed_again_and_again(keep, signal.SIGKILL, command)
+        entries = lines_of(folder / f'all.{name}.manifest.jsonl')
+        equal(sorted(e['digest'] for e in entries),
+              sorted(hashlib.sha256(m).hexdigest() for m in MAIL), f'{name}: digests')
+        volumes = list(dict.fromkeys(e.get('volume', e['file']) for e in entries))
+        stem, _, suffix = out.name.partition('.')
+        equal(volumes, [f'{stem}-{n:04}.{suffix}' for n in range(1, len(volumes) + 1)], 'names')
+        check(name == 'tar.zst' or len(volumes) > 1, volumes)
+        for volume in volumes:
+            mine = [e['digest'] for e in entries if e.get('volume', e['file']) == volume]
+            check((folder / volume).stat().st_size <= limit or len(mine) == 1, volume)
+            if name != 'mboxrd':
+                wanted = [m for m in MAIL if hashlib.sha256(m).hexdigest() in mine]
+                check_packed(folder / volume, wanted, folder / f'{volume}-unpacked')
+        equal(verified(keep, out)[0], [], 'verify')
+        equal([p.name for p in folder.iterdir() if p.name.startswith('.all')], [], 'left')
+        keep.run(*command, code=USAGE)
+    keep.run('export', '--format', 'eml', '--split', '2G', '--output', folder / 'x', code=USAGE)
+    keep.run('export', '--format', 'tar', '--split', '10', '--output', folder / 'x', code=USAGE)
+
+
+HOSTILE = ['../../etc/passwd', 'a\0b', '\u202egpj.exe', 'x' * 10000, 'CON', 'CON.txt', 'a/b\\c:d*e?f"g<h>i|j',
+           'trailing. . ', '\u4f60\u597d' * 100, '\U0001f600 smile', '', '\u200b', 'aux. ']
+
+
+@case
+def whatever_a_subject_says_the_names_are_safe_everywhere(folder):
+    head = 'Date: Sat, 21 Nov 2020 15:30:00 +0000\r\nSubject: '
+    mail = [(head + s + f'\r\n\r\n{n}\r\n').encode() for n, s in enumerate(HOSTILE)]
+    keep = fixture.fetched_archive(folder, mail)
+    for name in ('eml', 'zip'):
+        out = folder / f'out.{name}'
+        keep.run('--utc', 'export', '--format', name, '--output', out)
+        entries = lines_of(out / 'manifest.jsonl' if name == 'eml' else folder / 'out.zip.manifest.jsonl')
+        files = [e['file'] for e in entries]
+        equal(len({f.lower() for f in files}), len(mail), 'names that differ without case')
+        for file in files:
+            check(re.fullmatch(r'2020-11/2020-11-21 1530 [^/]+ \[[0-9a-f]{12}\]\.eml', file), file)
+            check(not re.search(r'[\\:*?"<>|\x00-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e]', file), file)
+            check(len(file.split('/')[1].encode()) <= 143 and ord(max(file)) < 0x10000, file)
+        equal(verified(keep, out)[0], [], 'verify')
+
+
 if __name__ == '__main__':
     tap.main()

@@ -143,6 +143,63 @@ static void nul_bytes_pass_through(void **state)
 	assert_memory_equal(out.data, WANTED, out.len);
 }
 
+static int append(void *context, struct slice bytes, struct fault *f)
+{
+	return buffer_append((struct buffer *)context, bytes.data, bytes.len, f);
+}
+
+static int turn_back(
+	struct slice in, size_t piece, enum mboxrd_ends ends, uint64_t size, struct buffer *out)
+{
+	struct mboxrd_back b;
+	struct fault f;
+
+	buffer_clear(out);
+	mboxrd_back_begin(&b, ends, size, append, out);
+	while (in.len > 0) {
+		size_t n = in.len < piece ? in.len : piece;
+
+		assert_int_equal(mboxrd_back_add(&b, slice_of(in.data, n), &f), 0);
+		in = slice_of(in.data + n, in.len - n);
+	}
+	return mboxrd_back_end(&b, &f);
+}
+
+static void a_message_is_had_back_with_its_own_bytes(void **state)
+{
+	static const char *const all[] = {"Subject: x\r\n\r\ntext\r\n", "", "From ", "a\r\n>>Fro",
+		">From x\r\nFrom y\r\n>>>From z\r\n>\r\n>>>\r\nFrom", "a\rb\r\r\nFrom\r\r",
+		"\r\n\r\n", "one\ntwo\r\n>From three\nFrom four"};
+	struct buffer out CLEANUP(buffer_deinit) = buffer_make(KIB),
+			  back CLEANUP(buffer_deinit) = buffer_make(KIB);
+
+	(void)state;
+	for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+		struct slice in = slice_text(all[i]);
+		enum mboxrd_ends ends = MBOXRD_CRLF;
+
+		if (encode(in, in.len + 1, ends, &out) == MBOXRD_BARE_LF)
+			assert_int_equal(encode(in, in.len + 1, ends = MBOXRD_KEPT, &out), 0);
+		for (size_t piece = 1; piece <= out.len; piece++) {
+			assert_int_equal(
+				turn_back(buffer_slice(&out), piece, ends, in.len, &back), 0);
+			assert_int_equal(back.len, in.len);
+			assert_string_equal(buffer_text(&back), all[i]);
+		}
+	}
+}
+
+static void what_has_another_length_is_no_such_message(void **state)
+{
+	struct slice in = slice_text("From x y\nab\ncd\n\n");
+	struct buffer out CLEANUP(buffer_deinit) = buffer_make(KIB);
+
+	(void)state;
+	assert_int_equal(turn_back(in, 3, MBOXRD_CRLF, 8, &out), 0);
+	assert_int_equal(turn_back(in, 3, MBOXRD_CRLF, 11, &out), MBOXRD_OTHER);
+	assert_int_equal(turn_back(in, 3, MBOXRD_CRLF, 5, &out), MBOXRD_OTHER);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -155,6 +212,8 @@ int main(void)
 		TEST(any_other_return_path_is_not),
 		TEST(a_first_line_of_any_length_passes_through),
 		TEST(nul_bytes_pass_through),
+		TEST(a_message_is_had_back_with_its_own_bytes),
+		TEST(what_has_another_length_is_no_such_message),
 	};
 
 	return cmocka_run_group_tests_name("mboxrd", tests, NULL, NULL);
