@@ -420,7 +420,7 @@ static enum verdict find_end(struct mbox_parser *p, struct view v, struct slice 
 /* Of several "From " lines the last one counts. */
 static void at_from(struct mbox_parser *p, struct view v, struct mbox_event *ret)
 {
-	struct slice from, header;
+	struct slice from = {0}, header = {0};
 	size_t len = 0, next, body = 0;
 
 	need_more(ret);
