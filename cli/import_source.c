@@ -3,6 +3,7 @@
 #include "archive/escape.h"
 #include "archive/limits.h"
 #include "cli/import_place.h"
+#include "cli/mbox_own.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -120,8 +121,10 @@ static int read_mbox(struct source *s, struct fault *f)
 		return fault_memory(f);
 	if (can_wind_back(s)) {
 		const struct mbox_file file = {.fd = s->fd, .name = s->path, .folder = in};
+		int r = dialect == MBOX_ANY ? mbox_own_read(&file, s->path, taker, f)
+					    : MBOX_OWN_NOT;
 
-		return mbox_read_file(&file, dialect, taker, f);
+		return r != MBOX_OWN_NOT ? r : mbox_read_file(&file, dialect, taker, f);
 	}
 	const struct import_stream stream = {
 		.context = &s->input, .name = s->path, .folder = in, .read = import_input_read};

@@ -1,5 +1,6 @@
 """mbox files that other programs wrote, read by what `import` reads them with (mbox_dump.c): the same
 messages as were put in, with their flags and times."""
+import hashlib
 import json
 import mailbox
 import os
@@ -192,6 +193,51 @@ def a_forced_dialect_is_the_one(folder):
         dump = dumps(folder, path, '-d', dialect)
         equal(dump.mail, [b'A: 1\n\n' + wanted], dialect)
         check(f'{dialect}, as --mbox-dialect says' in dump.notes, dump.notes)
+
+
+ODD = [
+    b'Subject: x\r\n\r\nFrom here\r\n>From there\r\n>>>From x\r\n',
+    b'From the first line on\r\n\r\nFrom \r\n\r\n\r\n',
+    b'Subject: bare LF\r\n\r\none\ntwo\r\nFrom three\nFrom four\r\n',
+    b'Subject: bare CR\r\n\r\none\rtwo\r\r\nFrom\rthree\r\n\r\r\r\n',
+    b'Subject: NUL\r\n\r\n\0\0From \r\n\0\r\n',
+    b'Subject: long\r\n\r\n' + b'>' * 70000 + b'From x\r\n' + b'x\r\n' * 20000,
+    b'X-Mozilla-Status: 0009\r\n\r\n',
+    b'\r\n',
+]
+
+
+def digests(keep, archive):
+    return sorted(m['digest'] for m in keep.run('--json', '-C', archive, 'search').of_type('message'))
+
+
+@case
+def our_own_export_comes_back_as_the_exact_bytes(folder):
+    keep = fixture.fetched_archive(folder, ODD)
+    wanted = sorted(hashlib.sha256(m).hexdigest() for m in ODD)
+    equal(digests(keep, keep.archive), wanted, 'what is exported')
+    for name, more in (('all', ()), ('split', ('--split', '100K'))):
+        keep.run('export', '--format', 'mboxrd', '--output', folder / f'{name}.mbox', *more)
+        copy = folder / name
+        keep.run('-C', copy, 'init')
+        boxes = sorted(folder.glob(f'{name}*.mbox'))
+        result = keep.run('-C', copy, 'import', '--account', 'anna', *boxes)
+        equal(digests(keep, copy), wanted, name)
+        check('by its manifest' in result.err, result)
+
+
+@case
+def an_export_that_was_changed_comes_back_as_it_is(folder):
+    keep = fixture.fetched_archive(folder, ODD)
+    box = folder / 'all.mbox'
+    keep.run('export', '--format', 'mboxrd', '--output', box)
+    box.write_bytes(box.read_bytes().replace(b'From four', b'From five'))
+    keep.run('-C', folder / 'copy', 'init')
+    result = keep.run('-C', folder / 'copy', 'import', '--account', 'anna', box)
+    wanted = [m.replace(b'From four', b'From five') for m in ODD]
+    equal(digests(keep, folder / 'copy'), sorted(hashlib.sha256(m).hexdigest() for m in wanted),
+          'messages')
+    check('1 messages are not what its manifest says' in result.err, result)
 
 
 if __name__ == '__main__':
