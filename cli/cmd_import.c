@@ -168,7 +168,8 @@ static void print_sums(struct import *x, const struct import_sums *s)
 	out_format(o, "%s found = %s %s + %s known + %s refused", text_count(s->found, found),
 		text_count(s->kept, kept), x->terms.mode == IMPORT_DRY ? "to keep" : "kept",
 		text_count(s->known, known), text_count(s->refused, refused));
-	out_format(o, "; %s new", text_size(s->bytes, size));
+	if (s->bytes)
+		out_format(o, "; %s new", text_size(s->bytes, size));
 	if (s->duplicate)
 		out_format(o, "; %s of those kept %s there already, from elsewhere",
 			text_count(s->duplicate, kept), plural(s->duplicate, "was", "were"));

@@ -90,13 +90,26 @@ static void say_sums(struct log *l, const struct sums *s)
 		s->listed, s->archived, s->pending, s->refused, s->vanished);
 }
 
+/* The UIDL of an import is made of its folder and its digest. */
+static void say_place(struct log *l, const struct event *e)
+{
+	if (!e->filed)
+		say_escaped(l, ", UIDL ", e->uidl);
+	else if (e->folder.len)
+		say_escaped(l, ", imported from ", e->folder);
+	else
+		out_format(&l->run->out, ", imported");
+	if (e->flags.len)
+		say_escaped(l, ", ", e->flags);
+}
+
 static void say_kept(struct log *l, const struct event *e)
 {
 	char size[TEXT_NUMBER];
 
 	say_digest(l, "kept ", &e->digest);
 	out_format(&l->run->out, ", %s", text_size(e->size, size));
-	say_escaped(l, ", UIDL ", e->uidl);
+	say_place(l, e);
 }
 
 static void say_refused(struct log *l, const struct event *e)
@@ -109,6 +122,10 @@ static void say_refused(struct log *l, const struct event *e)
 
 static void say_account(struct log *l, const struct event *e)
 {
+	if (slice_compare(e->server, slice_text(MAILDROP_IMPORT)) == 0) {
+		out_format(&l->run->out, "maildrop %" PRIu64 " for imports", e->maildrop);
+		return;
+	}
 	out_format(&l->run->out, "account of maildrop %" PRIu64 ": ", e->maildrop);
 	say_escaped(l, "", e->user);
 	say_escaped(l, " at ", e->server);
@@ -157,7 +174,8 @@ static void say_event(struct log *l, const struct event *e)
 		break;
 	case EVENT_SEE:
 		say_digest(l, "saw ", &e->digest);
-		say_escaped(l, " again, UIDL ", e->uidl);
+		out_format(o, " again");
+		say_place(l, e);
 		break;
 	case EVENT_REFUSE:
 		say_refused(l, e);

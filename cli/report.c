@@ -44,6 +44,11 @@ static int by_name_and_number(const void *a, const void *b)
 	return order ? order : (x->number > y->number) - (x->number < y->number);
 }
 
+static bool is_import(const struct maildrop *m)
+{
+	return strcmp(m->server, MAILDROP_IMPORT) == 0;
+}
+
 static size_t place_of(const struct report *r, const struct maildrop *m)
 {
 	return (size_t)(m - r->maildrops);
@@ -64,9 +69,14 @@ static int sort_maildrops(struct reading *r, struct fault *f)
 	 * had pending cannot come any more, and what of it is still there is listed by the new one.
 	 */
 	qsort(r->sorted, n, sizeof(const struct maildrop *), by_name_and_number);
-	for (size_t i = 0; i + 1 < n; i++)
+	const struct maildrop *later = NULL;
+	for (size_t i = n; i-- > 0;) {
+		if (is_import(r->sorted[i])) /* beside the one that is polled, not in its place */
+			continue;
 		r->replaced[place_of(r->report, r->sorted[i])] =
-			strcmp(r->sorted[i]->name, r->sorted[i + 1]->name) == 0;
+			later && strcmp(r->sorted[i]->name, later->name) == 0;
+		later = r->sorted[i];
+	}
 	qsort(r->sorted, n, sizeof(const struct maildrop *), by_server_and_user);
 	return 0;
 }
@@ -125,7 +135,7 @@ static bool is_stale(const struct reading *r, const struct account_report *a)
 {
 	moment_ms polled = a->maildrop ? a->maildrop->polled : 0, now = r->terms->now;
 
-	if (r->terms->max_age_ms == REPORT_ANY_AGE || a->replaced)
+	if (r->terms->max_age_ms == REPORT_ANY_AGE || a->replaced || a->imported)
 		return false;
 	if (polled == 0)
 		return a->configured;
@@ -207,10 +217,11 @@ static int add_other(struct reading *r, const struct maildrop *m, struct fault *
 		.user = m->user,
 		.maildrop = m,
 		.server = strdup(m->server),
+		.imported = is_import(m),
 		.replaced = r->replaced[place_of(r->report, m)]};
 
 	/* A configured account of that name tells its own. */
-	if (!a.replaced && !(r->config && config_account(r->config, m->name)))
+	if (!a.replaced && !a.imported && !(r->config && config_account(r->config, m->name)))
 		a.health = health_of(r->report, m->name);
 	return add(r, a, NULL, f);
 }

@@ -38,6 +38,7 @@ struct account_report {
 	uint64_t to_accept;		 /* refused, and nobody accepted it */
 	bool configured;
 	bool replaced; /* its name is a later maildrop's: an old server or user; needs nothing */
+	bool imported; /* of imports: never polled, and needs nothing */
 	bool stale;
 	unsigned needs; /* of enum account_needs */
 };

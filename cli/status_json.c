@@ -31,6 +31,7 @@ static void print_account(struct run *run, const struct account_report *a)
 	json_add_text(&line, "server", a->server);
 	json_add_text(&line, "user", a->user);
 	json_add_flag(&line, "configured", a->configured);
+	json_add_flag(&line, "imported", a->imported);
 	json_add_moment(&line, "polled", a->maildrop ? a->maildrop->polled : 0);
 	json_add_sums(&line, &a->sums);
 	json_add_count(&line, "unaccepted", a->to_accept);

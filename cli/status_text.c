@@ -247,6 +247,13 @@ static void print_account(struct run *run, const struct account_report *a)
 	const char *more = "";
 	bool polled = a->maildrop && a->maildrop->polled;
 
+	if (a->imported) {
+		out_format(o, "\n");
+		say(o, 0, "%s, imports: %s %s", escape_text(slice_text(a->name), name, sizeof name),
+			text_count(a->sums.archived, when),
+			plural(a->sums.archived, "message", "messages"));
+		return;
+	}
 	if (a->replaced)
 		more = ", replaced: the account's server or user changed";
 	else if (run->config && !run->config_broken && !a->configured)
@@ -368,7 +375,10 @@ static void print_polling(struct run *run, const struct account_report *a)
 	} else if (a->needs & NEEDS_FRESH) {
 		say(o, 2, "stale: its last complete poll is longer ago than --max-age");
 	}
-	if (a->needs & NEEDS_PENDING)
+	if (a->imported && (a->needs & NEEDS_PENDING))
+		say(o, 2, "%s lost by damage: import again from where they came",
+			text_count(a->sums.pending, number));
+	else if (a->needs & NEEDS_PENDING)
 		say(o, 2, "%s pending: run popkeep fetch again",
 			text_count(a->sums.pending, number));
 }

@@ -16,6 +16,7 @@ static const char *const queries[] = {
 	"entry_offset FROM message ORDER BY 1",
 	"SELECT maildrop, hex(uidl), message, listed, copies FROM uidl ORDER BY 1, 2, 3",
 	"SELECT message, maildrop FROM also ORDER BY 1, 2",
+	"SELECT message, maildrop, hex(folder), hex(flags), received FROM filing ORDER BY 1, 2, 3",
 	"SELECT maildrop, hex(uidl), state, listed, reason, tries, next_try, accepted FROM unkept "
 	"WHERE state > 1 ORDER BY 1, 2",
 	"SELECT number, state IN (1, 3), length, class, messages, bytes, first, hex(digest) "

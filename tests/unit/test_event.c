@@ -64,6 +64,55 @@ static void a_keep_line_is_canonical_and_reads_back(void **state)
 	assert_int_equal(again.copy, 2);
 }
 
+static void what_an_import_knew_reads_back(void **state)
+{
+	struct event again, e = {.kind = EVENT_SEE,
+				    .maildrop = 3,
+				    .uidl = slice_text("u"),
+				    .listed = SIZE_UNKNOWN,
+				    .copy = 1,
+				    .filed = true,
+				    .folder = slice_text("Sent/\xc3\x84 b"),
+				    .flags = slice_text("\\Seen $Forwarded"),
+				    .received = 86400001};
+
+	(void)state;
+	assert_string_equal(format(&e),
+		"v=1 event=see t=1970-01-01T00:00:00.000Z maildrop=3 uidl=u "
+		"digest=0000000000000000000000000000000000000000000000000000000000000000 "
+		"folder=Sent/%C3%84%20b flags=\\Seen%20$Forwarded "
+		"received=1970-01-02T00:00:00.001Z\n");
+	line.data[line.len - 1] = '\0';
+	assert_int_equal(parse((const char *)line.data, &again), 0);
+	assert_true(again.filed);
+	assert_int_equal(slice_compare(again.folder, e.folder), 0);
+	assert_int_equal(slice_compare(again.flags, e.flags), 0);
+	assert_int_equal(again.received, e.received);
+}
+
+static void an_import_without_folder_flags_and_time_says_so(void **state)
+{
+	struct event again, e = {.kind = EVENT_KEEP,
+				    .uidl = slice_text("u"),
+				    .size = 5,
+				    .listed = 5,
+				    .copy = 1,
+				    .filed = true,
+				    .class_ = slice_text("default"),
+				    .source = slice_text("import")};
+
+	(void)state;
+	const char *text = format(&e);
+	assert_non_null(strstr(text, " folder="));
+	assert_null(strstr(text, " flags="));
+	assert_null(strstr(text, " received="));
+	line.data[line.len - 1] = '\0';
+	assert_int_equal(parse((const char *)line.data, &again), 0);
+	assert_true(again.filed);
+	assert_int_equal(again.folder.len, 0);
+	assert_int_equal(again.received, 0);
+}
+
 static void a_listed_size_equal_to_the_size_is_not_written(void **state)
 {
 	struct event again, e = {.kind = EVENT_KEEP,
@@ -247,6 +296,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(a_keep_line_is_canonical_and_reads_back),
 		TEST(a_listed_size_equal_to_the_size_is_not_written),
+		TEST(what_an_import_knew_reads_back),
+		TEST(an_import_without_folder_flags_and_time_says_so),
 		TEST(unknown_keys_and_events_are_read_over),
 		TEST(what_vanished_is_accepted_by_a_word_of_its_own),
 		TEST(a_reason_of_a_later_version_is_a_refusal_all_the_same),
