@@ -315,6 +315,9 @@ static int export_run(struct run *run)
 		return STATUS_USAGE;
 	if (query_begin(run, &q) != STATUS_DONE)
 		return STATUS_USAGE;
+	int ready = query_ready(run, &q, QUERY_ALL);
+	if (ready != STATUS_DONE)
+		return ready;
 	if (find_count(run->store, q.wanted, &job.expected, &bytes, &f) < 0)
 		return run_fail(run, &f);
 	if (job.expected == 0) {
@@ -330,6 +333,7 @@ static int export_run(struct run *run)
 
 static const struct option_spec options[] = {
 	QUERY_OPTIONS,
+	QUERY_ACCEPT_OPTION,
 	{"format", 0, "FORMAT",
 		"eml, maildir: files in a folder; mboxrd, tar, tar.zst, zip: one file"},
 	{"output", 0, "PATH", "new, or an unfinished one of the same export, which goes on"},

@@ -186,12 +186,16 @@ static int restore_run(struct run *run)
 		return status;
 	if (read_secret(&x, &f) < 0 || open_archive(&x, &f) < 0)
 		return run_fail(run, &f);
+	status = query_ready(run, &x.query, QUERY_ALL);
+	if (status != STATUS_DONE)
+		return status;
 	stop_catch_signals();
 	return restore_now(&x);
 }
 
 static const struct option_spec options[] = {
 	QUERY_OPTIONS,
+	QUERY_ACCEPT_OPTION,
 	{"to", 0, "TARGET", "imaps://user@host[:port][/Folder], imap://..., or maildir:PATH"},
 	{"folder", 0, "TEMPLATE", "below it, with {account}, {folder}, {year}, {month}"},
 	{"flags", 0, "FLAGS", "known (those an import knew, else seen), seen, none"},

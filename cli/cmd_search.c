@@ -2,6 +2,7 @@
 #include "cli/json.h"
 #include "cli/message_list.h"
 #include "cli/query.h"
+#include "cli/stop.h"
 
 #include "archive/escape.h"
 #include "archive/maildrop.h"
@@ -10,23 +11,37 @@
 
 enum { LIMIT_ON_TERMINAL = 50 };
 
+struct totals {
+	uint64_t messages, bytes;
+};
+
+/* At the end of an answer: its sums in JSON, and what it may lack. */
+static void print_summary(struct run *run, const struct query *q, const struct totals *totals)
+{
+	uint64_t unindexed = query_say_unindexed(run, q);
+	struct json_line line;
+
+	if (!run->json)
+		return;
+	json_line_begin(&line, "summary");
+	json_add_count(&line, "messages", totals->messages);
+	json_add_count(&line, "bytes", totals->bytes);
+	if (condition_uses_index(q->wanted))
+		json_add_count(&line, "not_indexed", unindexed);
+	json_line_print(&line, &run->out);
+}
+
 static int print_count(struct run *run, const struct query *q)
 {
-	uint64_t messages = 0, bytes = 0;
-	struct json_line line;
+	struct totals totals = {0};
 	struct fault f;
 
-	if (find_count(run->store, q->wanted, &messages, &bytes, &f) < 0)
+	if (find_count(run->store, q->wanted, &totals.messages, &totals.bytes, &f) < 0)
 		return run_fail(run, &f);
-	if (run->json) {
-		json_line_begin(&line, "summary");
-		json_add_count(&line, "messages", messages);
-		json_add_count(&line, "bytes", bytes);
-		json_line_print(&line, &run->out);
-	} else {
-		out_format(&run->out, "%" PRIu64 "\n", messages);
-	}
-	return messages ? STATUS_DONE : STATUS_NOTHING;
+	if (!run->json)
+		out_format(&run->out, "%" PRIu64 "\n", totals.messages);
+	print_summary(run, q, &totals);
+	return totals.messages ? STATUS_DONE : STATUS_NOTHING;
 }
 
 /* Of a query that asks for one account and what else must hold: its name, or NULL. */
@@ -62,10 +77,6 @@ static void explain_nothing(struct run *run, const char *account)
 			escape_text(slice_text(account), name, sizeof name));
 }
 
-struct totals {
-	uint64_t messages, bytes;
-};
-
 static int print_rows(struct run *run, const struct query *q, uint64_t limit, struct totals *totals)
 {
 	struct find_cursor *c CLEANUP(find_closep) = NULL;
@@ -79,6 +90,8 @@ static int print_rows(struct run *run, const struct query *q, uint64_t limit, st
 	if (find_open(run->store, q->wanted, &how, &c, &f) < 0)
 		return run_fail(run, &f);
 	while ((r = find_next(c, &m, &f)) == FIND_ROW && !out_is_over(&run->out)) {
+		if (stop_requested())
+			return STATUS_FAILED;
 		totals->messages++;
 		totals->bytes += m.size_bytes;
 		if (message_list_print(&listing, &m, &f) < 0)
@@ -87,16 +100,6 @@ static int print_rows(struct run *run, const struct query *q, uint64_t limit, st
 	if (r < 0)
 		return run_fail(run, &f);
 	return listing.damaged ? STATUS_DAMAGED : STATUS_DONE;
-}
-
-static void print_summary(struct run *run, const struct totals *totals)
-{
-	struct json_line line;
-
-	json_line_begin(&line, "summary");
-	json_add_count(&line, "messages", totals->messages);
-	json_add_count(&line, "bytes", totals->bytes);
-	json_line_print(&line, &run->out);
 }
 
 /* How many more there are than were shown. */
@@ -142,11 +145,13 @@ static int search_run(struct run *run)
 		query_explain(run, &q);
 		return STATUS_DONE;
 	}
+	status = query_ready(run, &q, QUERY_SOME);
+	if (status != STATUS_DONE)
+		return status;
 	if (option_given(&run->arguments, "count"))
 		return print_count(run, &q);
 	status = print_rows(run, &q, limit, &totals);
-	if (run->json)
-		print_summary(run, &totals);
+	print_summary(run, &q, &totals);
 	if (status == STATUS_DONE && totals.messages == 0) {
 		explain_nothing(run, account_of(q.wanted));
 		return STATUS_NOTHING;

@@ -158,55 +158,124 @@ static int format_date(struct message_list *l, struct buffer *to, struct fault *
 	return escape_append(to, raw, f);
 }
 
-static int print_text(
-	struct message_list *l, const struct message *m, const char *instead, struct fault *f)
+/* What a line says beside what the catalog knows. */
+struct shown {
+	struct buffer date, from, subject; /* escaped */
+};
+
+static void shown_deinit(struct shown *x)
 {
-	struct buffer account CLEANUP(buffer_deinit) = buffer_make(MIB),
-			      date CLEANUP(buffer_deinit) = buffer_make(MIB),
-			      from CLEANUP(buffer_deinit) = buffer_make(MIB),
-			      subject CLEANUP(buffer_deinit) = buffer_make(MIB);
+	buffer_deinit(&x->date);
+	buffer_deinit(&x->from);
+	buffer_deinit(&x->subject);
+}
+
+static int show_header(
+	struct message_list *l, const struct message *m, struct shown *ret, struct fault *f)
+{
+	if (read_header(l, m, f) < 0 || format_date(l, &ret->date, f) < 0 ||
+		escape_append(&ret->from, buffer_slice(&l->header.field[HEADER_FROM]), f) < 0)
+		return -1;
+	return escape_append(&ret->subject, buffer_slice(&l->header.field[HEADER_SUBJECT]), f);
+}
+
+/* INDEX_NONE: the index does not know it. */
+static int look_up(
+	struct message_list *l, const struct message *m, struct indexed *ret, struct fault *f)
+{
+	int r = l->index_broken ? INDEX_NONE : store_indexed(l->run->store, m, ret, f);
+
+	if (r >= 0 || f->code != FAULT_DAMAGE)
+		return r;
+	run_note(l->run, "%s; headers are read from the messages", f->text);
+	l->index_broken = true;
+	return INDEX_NONE;
+}
+
+static int show_indexed(
+	struct message_list *l, const struct indexed *x, struct shown *ret, struct fault *f)
+{
+	char text[TEXT_MOMENT];
+
+	if (x->has_date &&
+		buffer_append_text(&ret->date, text_minute(&l->run->out, x->date, text), f) < 0)
+		return -1;
+	if (escape_append(&ret->from, slice_text(x->from), f) < 0)
+		return -1;
+	return escape_append(&ret->subject, slice_text(x->subject), f);
+}
+
+static int print_text(
+	struct message_list *l, const struct message *m, const struct shown *shown, struct fault *f)
+{
+	struct buffer account CLEANUP(buffer_deinit) = buffer_make(MIB);
 	char id[SHORT_ID + 1], archived[TEXT_MOMENT], size[TEXT_NUMBER];
-	struct slice sender = buffer_slice(&l->header.field[HEADER_FROM]);
+	struct slice sender = buffer_slice(&shown->from);
 
 	message_short_id(m, id);
 	if (l->run->out.terminal)
 		sender = display_name(sender);
 	if (escape_append(&account, slice_text(m->account), f) < 0)
 		return -1;
-	if (!instead && (format_date(l, &date, f) < 0 || escape_append(&from, sender, f) < 0 ||
-				escape_append(&subject,
-					buffer_slice(&l->header.field[HEADER_SUBJECT]), f) < 0))
-		return -1;
 	const struct slice texts[COLUMNS] = {
 		[ID] = slice_text(id),
 		[ARCHIVED] = slice_text(text_minute(&l->run->out, m->archived, archived)),
 		[SIZE] = slice_text(text_size(m->size_bytes, size)),
 		[ACCOUNT] = buffer_slice(&account),
-		[DATE] = buffer_slice(&date),
-		[FROM] = buffer_slice(&from),
-		[SUBJECT] = instead ? slice_text(instead) : buffer_slice(&subject),
+		[DATE] = buffer_slice(&shown->date),
+		[FROM] = sender,
+		[SUBJECT] = buffer_slice(&shown->subject),
 	};
 	return print_line(l, texts, f);
 }
 
-int message_list_print(struct message_list *l, const struct message *m, struct fault *f)
+static void print_json(struct message_list *l, const struct message *m, const struct indexed *x)
 {
 	struct json_line line;
 
+	json_line_begin(&line, "message");
+	message_json(&line, m);
+	if (x) {
+		if (x->has_date)
+			json_add_moment(&line, "date", x->date);
+		else
+			json_add_value(&line, "date", json_null());
+		json_add_text(&line, "from", x->from);
+		json_add_text(&line, "to", x->to);
+		json_add_text(&line, "subject", x->subject);
+		json_add_text(&line, "message_id", x->message_id);
+		json_add_count(&line, "attachments", x->attachments);
+	}
+	json_line_print(&line, &l->run->out);
+}
+
+int message_list_print(struct message_list *l, const struct message *m, struct fault *f)
+{
+	struct indexed x CLEANUP(indexed_deinit) = {0};
+	struct shown shown CLEANUP(shown_deinit) = {
+		buffer_make(MIB), buffer_make(MIB), buffer_make(MIB)};
+	int known = look_up(l, m, &x, f);
+
+	if (known < 0)
+		return -1;
 	if (l->run->json) {
-		json_line_begin(&line, "message");
-		message_json(&line, m);
-		json_line_print(&line, &l->run->out);
+		print_json(l, m, known == INDEX_NONE ? NULL : &x);
 		return 0;
 	}
-	if (read_header(l, m, f) == 0)
-		return print_text(l, m, NULL, f);
+	if (known == 0)
+		return show_indexed(l, &x, &shown, f) < 0 ? -1 : print_text(l, m, &shown, f);
+	if (show_header(l, m, &shown, f) == 0)
+		return print_text(l, m, &shown, f);
 	if (f->code != FAULT_DAMAGE)
 		return -1;
 	if (!l->damaged)
 		run_complain(l->run, "%s; popkeep verify names all that are damaged", f->text);
 	l->damaged = true;
-	return print_text(l, m, "(damaged)", f);
+	shown_deinit(&shown);
+	shown.subject = buffer_make(MIB);
+	if (buffer_append_text(&shown.subject, "(damaged)", f) < 0)
+		return -1;
+	return print_text(l, m, &shown, f);
 }
 
 void message_list_deinit(struct message_list *l)

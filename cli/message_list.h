@@ -4,6 +4,7 @@
 
 #include "archive/find.h"
 #include "archive/header.h"
+#include "archive/index.h"
 #include "cli/json.h"
 #include "cli/run.h"
 
@@ -11,7 +12,8 @@ struct message_list {
 	struct run *run;
 	struct header header; /* of the message being printed */
 	struct buffer bytes;
-	bool damaged; /* a message could not be read */
+	bool damaged;	   /* a message could not be read */
+	bool index_broken; /* what it says is not asked for any more */
 };
 
 void message_list_begin(struct message_list *l);

@@ -16,6 +16,14 @@
 		"id", 0, "HEX", "only those whose id begins with these digits"                     \
 	}
 
+/* And those that act on what it finds: query_ready() with QUERY_ALL. */
+#define QUERY_ACCEPT_OPTION                                                                        \
+	{                                                                                          \
+		"accept-unindexed", 0, NULL,                                                       \
+			"go on without messages that are not indexed yet, where the query needs "  \
+			"it"                                                                       \
+	}
+
 /* What a query may say, for help texts. */
 #define QUERY_DETAILS                                                                              \
 	"A QUERY is made of words and conditions that must all hold, or are joined by AND, OR,\n"  \
@@ -43,6 +51,14 @@ int query_set(struct query *ret, struct condition *wanted, struct fault *f) MUST
 
 /* wanted in the words of the language: what reads as the same tree. FAULT_LIMIT. */
 int query_canonical(const struct condition *wanted, struct buffer *to, struct fault *f) MUST_CHECK;
+
+/* Before a query that needs the index is answered: brings it up to date, if that can be done now.
+ * QUERY_ALL: where messages remain of which nobody knows whether they match, that is said, and
+ * unless --accept-unindexed was given, it ends the command. 0, or the exit status. */
+enum query_need { QUERY_SOME, QUERY_ALL };
+int query_ready(struct run *run, const struct query *q, enum query_need need) MUST_CHECK;
+/* After it was answered: how many such messages there are; a note says so. */
+uint64_t query_say_unindexed(struct run *run, const struct query *q);
 
 /* Prints how it was understood; with --json a line of type `query`. */
 void query_explain(struct run *run, const struct query *q);
