@@ -20,7 +20,7 @@
 #include "archive/file.h"
 #include "archive/frame.h"
 #include "archive/limits.h"
-#include "cli/eml_name.h"
+#include "cli/export_filing.h"
 #include "cli/export_origin.h"
 #include "cli/export_summary.h"
 #include "cli/new_file.h"
@@ -125,6 +125,8 @@ static int on_earlier(void *context, const struct manifest_entry *e, struct faul
 		x->from = e->from;
 		x->in_volume = (struct export_totals){0};
 	}
+	if (x->kind->entries && eml_folders_recall(&x->months, e->file, f) < 0)
+		return -1;
 	x->last_offset = e->offset;
 	if (e->length != MANIFEST_NONE &&
 		__builtin_add_overflow(e->offset, e->length, &x->last_end))
@@ -236,6 +238,7 @@ static void file_close(struct export_target *to)
 	volume_closep(&x->volume);
 	manifest_close(x->manifest);
 	export_source_deinit(&x->source);
+	eml_folders_deinit(&x->months);
 	buffer_deinit(&x->lines);
 	buffer_deinit(&x->sums);
 	fd_closep(&x->sums_fd);
@@ -338,13 +341,15 @@ static int write_entry(struct export_file *x, struct store *s, const struct mess
 	return -1;
 }
 
-static int add_lines(struct export_file *x, const struct message *m, char *const *accounts,
-	const char *file, const struct pack_entry *e, uint64_t offset, struct fault *f)
+static int add_lines(struct export_file *x, const struct message *m,
+	const struct export_filing *filing, char *const *accounts, const char *file,
+	const struct pack_entry *e, uint64_t offset, struct fault *f)
 {
 	uint64_t end = volume_end(x->volume);
 	struct json_line line;
 
 	manifest_line(&line, file, m, accounts);
+	export_filing_tell(filing, &line);
 	if (x->kind->entries)
 		json_add_bytes(&line, "volume", slice_text(x->volume_name));
 	json_add_count(&line, "offset", offset);
@@ -436,20 +441,22 @@ static int entry_name(
 		return -1;
 	eml_name(m, &x->source.header, export_zone(&x->job),
 		taken == MANIFEST_FOUND ? DIGEST_HEX : EML_ID, name);
-	return 0;
+	return eml_folders_place(&x->months, name, f);
 }
 
 static int file_add(struct export_target *to, struct store *s, const struct message *m,
 	char *const *accounts, struct fault *f)
 {
 	struct export_file *x = export_file_of(to);
+	struct export_filing filing CLEANUP(export_filing_deinit) = {0};
 	char name[EML_NAME], inner[EXPORT_INNER + EML_NAME];
 	const char *there;
 	int r = manifest_find(x->manifest, &m->digest, &there, f);
 
 	if (r != 0)
 		return r < 0 ? -1 : EXPORT_PRESENT;
-	if (export_source_read(&x->source, s, m, f) < 0 ||
+	if (export_filing_read(&filing, s, m, f) < 0 ||
+		export_source_read(&x->source, s, m, f) < 0 ||
 		(x->kind->entries && entry_name(x, m, name, f) < 0) ||
 		make_room(x, m, x->kind->entries ? sizeof inner : 0, f) < 0)
 		return -1;
@@ -464,8 +471,8 @@ static int file_add(struct export_target *to, struct store *s, const struct mess
 	uint64_t offset = x->kind->pack->offset(x->pack);
 	if (write_entry(x, s, m, &e, f) < 0)
 		return -1;
-	if (add_lines(x, m, accounts, x->kind->entries ? name : x->volume_name, &e, offset, f) <
-		0) {
+	const char *file = x->kind->entries ? name : x->volume_name;
+	if (add_lines(x, m, &filing, accounts, file, &e, offset, f) < 0) {
 		x->failed = true;
 		return -1;
 	}

@@ -2,6 +2,7 @@
  * export_file.c and export_file_end.c share. */
 #pragma once
 
+#include "cli/eml_folders.h"
 #include "cli/export_format.h"
 #include "cli/export_names.h"
 #include "cli/export_source.h"
@@ -31,6 +32,7 @@ struct export_file {
 	int origin_fd;
 	struct manifest *manifest;
 	struct export_source source;
+	struct eml_folders months; /* in tar and zip */
 
 	uint64_t number; /* of the volume; 0: there is one only */
 	char *volume_name;

@@ -14,13 +14,15 @@
  * a crash leave.
  *
  * POP3 knows no flags. A message goes into cur/ and is marked as seen, so that a client does not
- * announce the whole archive as new mail, and a server that serves the folder renames nothing.
+ * announce the whole archive as new mail, and a server that serves the folder renames nothing. One
+ * that was imported goes into its folder, as Maildir++ has them, with the flags that it had.
  * Where one did, because somebody answered or flagged a message, the export finds it all the same.
  */
 #include "cli/export_folder.h"
 
 #include "archive/file.h"
 #include "archive/limits.h"
+#include "cli/export_filing.h"
 #include "cli/export_summary.h"
 #include "cli/new_file.h"
 
@@ -50,6 +52,13 @@ int folder_write_sums(struct folder *e, struct fault *f)
 	return 0;
 }
 
+/* Mail programs show a file's time as when the message came. */
+static moment_ms time_of(const struct message *m, const struct export_filing *filing)
+{
+	return filing->chosen && filing->chosen->received > 0 ? filing->chosen->received
+							      : m->archived;
+}
+
 /* ---- Names -------------------------------------------------------------------------------------
  */
 
@@ -73,13 +82,19 @@ static int set_eml_name(
 
 /* "1795293296.0123456789abcdef0123.popkeep,S=1234:2,S": time, what makes it unique, in place of the
  * host the program, so that the same export finds it on another one. */
-static void set_maildir_name(const struct message *m, struct folder_name *ret)
+static int set_maildir_name(const struct message *m, const struct export_filing *filing,
+	struct folder_name *ret, struct fault *f)
 {
-	(void)snprintf(ret->before, sizeof ret->before, "cur/%" PRId64 ".",
-		m->archived > 0 ? m->archived / 1000 : 0);
-	(void)snprintf(
-		ret->behind, sizeof ret->behind, ".popkeep,S=%" PRIu64 ":2,S", m->size_bytes);
+	char folder[MAILDIR_FOLDER], flags[MAILDIR_FLAGS];
+
+	if (export_filing_maildir(filing, folder, flags, f) < 0)
+		return -1;
+	(void)snprintf(ret->before, sizeof ret->before, "%scur/%" PRId64 ".", folder,
+		time_of(m, filing) > 0 ? time_of(m, filing) / 1000 : 0);
+	(void)snprintf(ret->behind, sizeof ret->behind, ".popkeep,S=%" PRIu64 ":2,%s",
+		m->size_bytes, flags);
 	ret->digits = MAILDIR_DIGITS;
+	return 0;
 }
 
 static void make_name(const struct folder_pending *p, size_t digits, char ret[static FOLDER_NAME])
@@ -114,18 +129,16 @@ static int to_file(void *context, struct slice bytes, struct fault *f)
 	return new_file_append(to->fd, bytes) < 0 ? folder_error(to->folder, "write", f) : 0;
 }
 
-/* Mail programs show a file's time as when the message came. */
-static int set_time(int fd, const struct message *m)
+static int set_time(int fd, moment_ms at)
 {
-	const struct timespec t = {
-		.tv_sec = m->archived / 1000, .tv_nsec = m->archived % 1000 * 1000000};
+	const struct timespec t = {.tv_sec = at / 1000, .tv_nsec = at % 1000 * 1000000};
 
-	return m->archived > 0 ? futimens(fd, (const struct timespec[]){t, t}) : 0;
+	return at > 0 ? futimens(fd, (const struct timespec[]){t, t}) : 0;
 }
 
 /* Whole and checked, under its temporary name. */
-static int write_part(
-	const struct folder *e, struct store *s, const struct message *m, struct fault *f)
+static int write_part(const struct folder *e, struct store *s, const struct message *m,
+	const struct export_filing *filing, struct fault *f)
 {
 	char part[PART_SIZE];
 
@@ -138,7 +151,7 @@ static int write_part(
 		return folder_error(e, "write", f);
 	int r = e->source.whole ? to_file(&sink, buffer_slice(&e->source.bytes), f)
 				: message_read(s, m, to_file, &sink, f);
-	if (r == 0 && set_time(fd, m) < 0)
+	if (r == 0 && set_time(fd, time_of(m, filing)) < 0)
 		r = folder_error(e, "write", f);
 	if (r < 0)
 		(void)unlinkat(e->folder, part, 0);
@@ -162,18 +175,34 @@ static bool file_is_message(
 	       digest_compare(&digest, &p->digest) == 0;
 }
 
-/* The folder of the month may be missing. */
+/* A month's folder, or one of a Maildir++ with all that belongs to it. */
+static int make_above(const struct folder *e, const char *name)
+{
+	char folder[FOLDER_NAME], part[FOLDER_NAME + 16];
+	size_t len = strcspn(name, "/");
+
+	(void)snprintf(folder, sizeof folder, "%.*s", (int)len, name);
+	if (mkdirat(e->folder, folder, 0700) < 0 && errno != EEXIST)
+		return -1;
+	if (e->kind->names != FOLDER_MAILDIR)
+		return 0;
+	for (const char *const *each = e->kind->folders; *each; each++) {
+		(void)snprintf(part, sizeof part, "%s/%s", folder, *each);
+		if (mkdirat(e->folder, part, 0700) < 0 && errno != EEXIST)
+			return -1;
+	}
+	(void)snprintf(part, sizeof part, "%s/maildirfolder", folder);
+	int fd CLEANUP(fd_closep) =
+		openat(e->folder, part, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	return fd < 0 ? -1 : 0;
+}
+
+/* The folder that it goes into may be missing. */
 static int rename_part(const struct folder *e, const char *part, const char *name)
 {
-	char folder[FOLDER_NAME];
-	const char *slash = strrchr(name, '/');
-
 	if (new_file_rename(e->folder, part, name) == 0)
 		return 0;
-	if (errno != ENOENT || !slash)
-		return -1;
-	(void)snprintf(folder, sizeof folder, "%.*s", (int)(slash - name), name);
-	if (mkdirat(e->folder, folder, 0700) < 0 && errno != EEXIST)
+	if (errno != ENOENT || !strchr(name, '/') || make_above(e, name) < 0)
 		return -1;
 	return new_file_rename(e->folder, part, name);
 }
@@ -264,27 +293,40 @@ static int is_present(struct folder *e, const struct message *m, struct fault *f
 	return S_ISREG(st.st_mode) && (uint64_t)st.st_size == m->size_bytes ? EXPORT_PRESENT : 0;
 }
 
+/* Written under its temporary name, and what is needed to give it the last one. */
+static int write_pending(struct folder *e, struct store *s, const struct message *m,
+	const struct export_filing *filing, char *const *accounts, struct fault *f)
+{
+	struct folder_pending *p = &e->pending[e->pending_n];
+
+	if (export_source_read(&e->source, s, m, f) < 0 || write_part(e, s, m, filing, f) < 0)
+		return -1;
+	p->digest = m->digest;
+	p->size = m->size_bytes;
+	int r = e->kind->names == FOLDER_MAILDIR ? set_maildir_name(m, filing, &p->name, f)
+						 : set_eml_name(e, m, &p->name, f);
+	if (r < 0)
+		return -1;
+	manifest_line(&p->line, "", m, accounts);
+	export_filing_tell(filing, &p->line);
+	export_totals_add(&e->target.totals, m->size_bytes, m->archived);
+	e->pending_n++;
+	e->pending_bytes += m->size_bytes;
+	return 0;
+}
+
 static int folder_add(struct export_target *to, struct store *s, const struct message *m,
 	char *const *accounts, struct fault *f)
 {
+	struct export_filing filing CLEANUP(export_filing_deinit) = {0};
 	struct folder *e = folder_of(to);
-	struct folder_pending *p = &e->pending[e->pending_n];
 	int r = is_present(e, m, f);
 
 	if (r != 0)
 		return r < 0 ? -1 : EXPORT_PRESENT;
-	if (export_source_read(&e->source, s, m, f) < 0 || write_part(e, s, m, f) < 0)
+	if (export_filing_read(&filing, s, m, f) < 0 ||
+		write_pending(e, s, m, &filing, accounts, f) < 0)
 		return -1;
-	p->digest = m->digest;
-	p->size = m->size_bytes;
-	if (e->kind->names == FOLDER_MAILDIR)
-		set_maildir_name(m, &p->name);
-	else if (set_eml_name(e, m, &p->name, f) < 0)
-		return -1;
-	manifest_line(&p->line, "", m, accounts);
-	export_totals_add(&e->target.totals, m->size_bytes, m->archived);
-	e->pending_n++;
-	e->pending_bytes += m->size_bytes;
 	return e->pending_n == BATCH || e->pending_bytes >= BATCH_BYTES ? settle(e, f) : 0;
 }
 

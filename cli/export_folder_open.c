@@ -9,6 +9,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
 #include <sys/stat.h>
 
 enum {
@@ -130,7 +132,7 @@ static int read_names(struct folder *e, const char *within, uint64_t *room, stru
 	struct digest d;
 
 	if (!dir)
-		return folder_error(e, "list what is", f);
+		return errno == ENOENT || errno == ENOTDIR ? 0 : folder_error(e, "list what is", f);
 	while (*room > 0 && (entry = readdir(dir))) {
 		if (moved_digest(entry->d_name, &d) != 0)
 			continue;
@@ -141,15 +143,39 @@ static int read_names(struct folder *e, const char *within, uint64_t *room, stru
 	return 0;
 }
 
+/* "." is INBOX, others are folders of a Maildir++, or no folders at all. */
+static int read_box(struct folder *e, const char *name, uint64_t *room, struct fault *f)
+{
+	static const char *const parts[] = {"cur", "new"};
+	char path[PATH_MAX];
+
+	for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+		(void)snprintf(path, sizeof path, "%s/%s", name, parts[i]);
+		if (read_names(e, path, room, f) < 0)
+			return -1;
+	}
+	return 0;
+}
+
 static int find_moved(struct folder *e, struct fault *f)
 {
+	DIR *dir CLEANUP(dir_closep) = NULL;
 	uint64_t room = 2 * e->target.earlier;
+	struct dirent *entry;
 
 	if (e->kind->names != FOLDER_MAILDIR || e->target.earlier == 0)
 		return 0;
 	if (digest_table_open(e->folder, room, &e->moved, f) < 0)
 		return -1;
-	return read_names(e, "cur", &room, f) < 0 ? -1 : read_names(e, "new", &room, f);
+	dir = folder_read(e->folder);
+	if (!dir)
+		return folder_error(e, "list what is", f);
+	while ((entry = readdir(dir))) {
+		if ((entry->d_name[0] == '.' && strcmp(entry->d_name, "..") != 0) &&
+			read_box(e, entry->d_name, &room, f) < 0)
+			return -1;
+	}
+	return 0;
 }
 
 int folder_was_moved(struct folder *e, const struct digest *d, struct fault *f)

@@ -560,5 +560,125 @@ def whatever_a_subject_says_the_names_are_safe_everywhere(folder):
         equal(verified(keep, out)[0], [], 'verify')
 
 
+# ---- In and out again ------------------------------------------------------------------------
+
+def a_maildir_with_folders(folder):
+    """{(folder, flags): [message]}"""
+    box = mailbox.Maildir(folder / 'source', create=True)
+    mail = {}
+    for number, (name, flags) in enumerate([('', 'S'), ('', ''), ('Archive.2026', 'FRS'),
+                                            ('Archive', 'PT'), ('Sent', 'S')]):
+        data = mailgen.mailbox(f'in {number}', 3, size=800)
+        target = box.add_folder(name) if name and name not in box.list_folders() else (
+            box.get_folder(name) if name else box)
+        for one in data:
+            message = mailbox.MaildirMessage()
+            message.set_subdir('cur')
+            message.set_flags(flags)
+            key = target.add(message)
+            (folder / 'source' / (f'.{name}' if name else '') / 'cur' / next(
+                p.name for p in (folder / 'source' / (f'.{name}' if name else '') / 'cur').iterdir()
+                if p.name.startswith(key))).write_bytes(one)
+        mail[name, flags] = sorted(data)
+    return mail
+
+
+def filed(box):
+    mail = collections.defaultdict(list)
+    for name in [''] + box.list_folders():
+        part = box.get_folder(name) if name else box
+        for key in part.keys():
+            mail[name, part.get_message(key).get_flags()].append(part.get_bytes(key))
+    return {k: sorted(v) for k, v in mail.items()}
+
+
+@case
+def an_imported_maildir_comes_out_with_its_folders_and_flags(folder):
+    mail = a_maildir_with_folders(folder)
+    keep = popkeep.Popkeep(folder)
+    keep.write_config()
+    keep.run('init')
+    keep.run('import', folder / 'source', '--account', 'anna')
+    out = folder / 'out'
+    command = ('export', '--format', 'maildir', '--output', out)
+    keep.run(*command)
+    equal(filed(mailbox.Maildir(out, create=False)), mail, 'mail')
+    equal(verified(keep, out)[0], [], 'verify')
+    moved = next((out / '.Archive.2026' / 'cur').iterdir())
+    moved.rename(moved.parent.parent / 'new' / moved.name.partition(':')[0])
+    equal(keep.json(*command).summary['messages'], 0, 'nothing twice')
+    told = {(e['folder'], e['flags']) for e in lines_of(out / 'manifest.jsonl')}
+    check(('Archive/2026', '\\Answered \\Flagged \\Seen') in {
+        (f, ' '.join(sorted(w.split()))) for f, w in told}, told)
+
+
+@case
+def what_was_exported_can_be_imported_again(folder):
+    # A file that begins with a line of mbox is imported without it.
+    mail = [m for m in MAIL if not m.startswith(b'From ')]
+    keep = fixture.fetched_archive(folder, mail)
+    wanted = sorted(hashlib.sha256(m).hexdigest() for m in mail)
+    for name in ('eml', 'maildir') + PACKED:
+        out = folder / f'all.{name}'
+        keep.run('export', '--format', name, '--output', out)
+        (folder / f'again-{name}').mkdir()
+        again = popkeep.Popkeep(folder / f'again-{name}')
+        again.write_config()
+        again.run('init')
+        again.run('import', out, '--account', 'anna', code=None)
+        equal(again.digests(), wanted, name)
+
+
+# ---- Failures of every format ----------------------------------------------------------------
+
+@case
+def with_a_full_disk_every_format_says_so_and_goes_on_later(folder):
+    keep = archive(folder)
+    with fixture.Tmpfs(folder, '200k') as small:
+        for name in FORMATS:
+            small.resize('200k')
+            out = small.folder / f'all.{name}'
+            command = ('export', '--format', name, '--output', out)
+            failed = keep.run(*command, code=(FAILED, popkeep.DONE))
+            check(failed.code == popkeep.DONE or 'No space' in failed.err, failed)
+            check(failed.code == popkeep.DONE or out.is_dir() or not out.exists(), 'no such file')
+            small.resize('8m')
+            if failed.code != popkeep.DONE:
+                keep.run(*command)
+            found, summary = verified(keep, out)
+            equal((found, summary['messages']), ([], len(MAIL)), name)
+            for path in small.folder.iterdir():
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+@case
+def a_damaged_message_is_missing_in_tar_and_zip_and_told(folder):
+    keep = archive(folder)
+    segment = next((keep.archive / 'segments').iterdir())
+    segment.chmod(0o600)
+    data = bytearray(segment.read_bytes())
+    data[len(data) // 2] ^= 0x40
+    segment.write_bytes(data)
+    for name in PACKED:
+        out = folder / f'all.{name}'
+        result = keep.json('export', '--format', name, '--output', out, code=DAMAGED).summary
+        check(result['damaged'] > 0, result)
+        equal(verified(keep, out)[1]['messages'], len(MAIL) - result['damaged'], name)
+        said = (folder / f'all.{name}.summary.txt').read_text()
+        check(f"{result['damaged']} damaged in the archive" in said, said)
+    told = [e['fields'] for e in keep.json('log').of_type('event') if e['event'] == 'export']
+    check(all(int(e['failed']) == result['damaged'] for e in told) and len(told) == 3, told)
+
+
+@case
+def two_exports_to_one_folder_do_not_mix(folder):
+    keep, out = archive(folder), folder / 'out'
+    command = ('export', '--format', 'eml', '--output', out)
+    both = [keep.start(*command) for _ in range(2)]
+    codes = sorted(keep.finish(p).code for p in both)
+    check(codes[0] == 0 and codes[1] in (0, popkeep.BUSY), codes)
+    equal(verified(keep, out)[0], [], 'verify')
+
+
 if __name__ == '__main__':
     tap.main()
