@@ -4,6 +4,7 @@
 #include "cli/manifest.h"
 #include "cli/mbox_marks.h"
 #include "cli/mbox_source.h"
+#include "cli/output.h"
 #include "cli/takeout.h"
 
 #include <fcntl.h>
@@ -266,9 +267,8 @@ static int give_all(struct own *o, int manifest, struct fault *f)
 	if (o->changed == 0)
 		return 0;
 	(void)snprintf(text, sizeof text,
-		"%" PRIu64
-		" messages are not what its manifest says; taken as they are in the file",
-		o->changed);
+		"%" PRIu64 " %s not what its manifest says; taken as it is in the file", o->changed,
+		plural(o->changed, "message is", "messages are"));
 	return note(o, text, f);
 }
 

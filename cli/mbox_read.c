@@ -5,6 +5,7 @@
 #include "cli/mbox_from.h"
 #include "cli/mbox_marks.h"
 #include "cli/mbox_source.h"
+#include "cli/output.h"
 #include "cli/takeout.h"
 
 #include <inttypes.h>
@@ -255,9 +256,10 @@ static int note_dialect(struct reading *r, struct fault *f)
 		return note(r, f, "read as %s: %s", name, r->why);
 	if (c->quoted_more > 0)
 		return note(r, f,
-			"read as mboxrd: %" PRIu64 " lines begin with \">>From \"; --mbox-dialect "
-			"mboxo leaves them as they are",
-			c->quoted_more);
+			"read as mboxrd: %" PRIu64
+			" %s with \">>From \"; --mbox-dialect mboxo leaves "
+			"that as it is",
+			c->quoted_more, plural(c->quoted_more, "line begins", "lines begin"));
 	return note(r, f, "read as mboxrd: %s (mboxo would be the same)", r->why);
 }
 
@@ -266,17 +268,17 @@ static int note_lines(struct reading *r, struct fault *f)
 	const struct mbox_counts *c = &r->parser.counts;
 	uint64_t doubtful = c->from_text - c->from_counted;
 
-	if (doubtful > 0 &&
-		note(r, f,
-			"%" PRIu64 " lines begin with \"From \" and were taken as text (%" PRIu64
-			" with a date); the first at byte %" PRIu64,
-			doubtful, c->from_dated, c->from_first) < 0)
+	if (doubtful > 0 && note(r, f,
+				    "%" PRIu64 " %s with \"From \": taken as text (%" PRIu64
+				    " with a date); the first at byte %" PRIu64,
+				    doubtful, plural(doubtful, "line begins", "lines begin"),
+				    c->from_dated, c->from_first) < 0)
 		return -1;
-	if (c->doubled > 0 && note(r, f, "%" PRIu64 " messages have more than one \"From \" line",
-				      c->doubled) < 0)
+	if (c->doubled > 0 && note(r, f, "%" PRIu64 " %s more than one \"From \" line", c->doubled,
+				      plural(c->doubled, "message has", "messages have")) < 0)
 		return -1;
-	if (c->no_blank > 0 &&
-		note(r, f, "%" PRIu64 " messages have no empty line behind them", c->no_blank) < 0)
+	if (c->no_blank > 0 && note(r, f, "%" PRIu64 " %s no empty line behind", c->no_blank,
+				       plural(c->no_blank, "message has", "messages have")) < 0)
 		return -1;
 	if (r->missing > 0)
 		return note(r, f,
@@ -301,9 +303,9 @@ static int note_lengths(struct reading *r, struct fault *f)
 	if (c->length_unknown > 0 &&
 		note(r, f,
 			"Content-Length of %" PRIu64
-			" messages leads too far to be checked in an archive; unpack it to have "
-			"it followed",
-			c->length_unknown) < 0)
+			" %s leads too far to be checked in an archive; unpack it to have it "
+			"followed",
+			c->length_unknown, plural(c->length_unknown, "message", "messages")) < 0)
 		return -1;
 	return 0;
 }
@@ -315,9 +317,8 @@ static int note_rest(struct reading *r, struct fault *f)
 
 	if (r->expunged > 0 &&
 		note(r, f,
-			"%" PRIu64
-			" messages are deleted and only waited to be compacted away; passed over",
-			r->expunged) < 0)
+			"%" PRIu64 " %s deleted and only waited to be compacted away; passed over",
+			r->expunged, plural(r->expunged, "message is", "messages are")) < 0)
 		return -1;
 	if (r->internal > 0 &&
 		note(r, f, "its first message is a mail program's own data and no mail") < 0)

@@ -237,7 +237,7 @@ def an_export_that_was_changed_comes_back_as_it_is(folder):
     wanted = [m.replace(b'From four', b'From five') for m in ODD]
     equal(digests(keep, folder / 'copy'), sorted(hashlib.sha256(m).hexdigest() for m in wanted),
           'messages')
-    check('1 messages are not what its manifest says' in result.err, result)
+    check('1 message is not what its manifest says' in result.err, result)
 
 
 if __name__ == '__main__':

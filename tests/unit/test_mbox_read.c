@@ -155,7 +155,7 @@ static void what_thunderbird_deleted_is_passed_over_and_said(void **state)
 	(void)state;
 	read_file(FROM "X-Mozilla-Status: 0009\n\nx\n\n" FROM "B: 2\n\ny\n", MBOX_ANY);
 	expect(WHEN "[B: 2\n\ny\n]");
-	expect_note("1 messages are deleted");
+	expect_note("1 message is deleted");
 }
 
 static void a_mail_programs_own_data_is_no_mail(void **state)
@@ -214,7 +214,7 @@ static void brackets_alone_tell_mboxrd(void **state)
 	(void)state;
 	read_file(TEXT, MBOX_ANY);
 	expect(WHEN "[A: 1\n\nFrom x\n>From y\n]");
-	expect_note("read as mboxrd: 1 lines begin with \">>From \"; --mbox");
+	expect_note("read as mboxrd: 1 line begins with \">>From \"; --mbox");
 	again();
 	read_file(TEXT, MBOX_O);
 	expect(WHEN "[A: 1\n\nFrom x\n>>From y\n]");
@@ -229,9 +229,8 @@ static void doubtful_lines_are_counted(void **state)
 	(void)state;
 	read_file(FROM "A: 1\n\nFrom here\n" FROM "to there\n", MBOX_ANY);
 	expect(WHEN "[A: 1\n\nFrom here\n" FROM "to there\n]");
-	expect_note(
-		"2 lines begin with \"From \" and were taken as text (1 with a date); the first "
-		"at byte 40");
+	expect_note("2 lines begin with \"From \": taken as text (1 with a date); the first "
+		    "at byte 40");
 }
 
 static void what_is_no_mbox_is_lost(void **state)
