@@ -44,6 +44,8 @@
 #define LIMIT_IMAP_COMMANDS	4096  /* queued and in flight in one session */
 #define LIMIT_IMAP_WINDOW	256   /* APPENDs without a reply: all are in doubt after a cut */
 #define LIMIT_IMAP_WINDOW_BYTES (4 * MIB) /* of their mail, unless one message is larger */
+#define LIMIT_IMAP_BATCH	64 /* messages in one MULTIAPPEND: all or none of them arrive */
+#define LIMIT_IMAP_BATCH_BYTES	(1 * MIB) /* of their mail */
 #define LIMIT_IMAP_WAIT_MS	3600000	  /* of what a server asks us to wait */
 
 /* Restoring into mailboxes */
@@ -180,8 +182,9 @@
 #define LIMIT_WORKER_SCRATCH  (2 * (LIMIT_SEGMENT_BYTES + LIMIT_MESSAGE)) /* its files */
 
 /* Exports */
-#define LIMIT_EXPORT_WHOLE  (1 * MIB)  /* of a message that is in memory before it is written */
-#define LIMIT_EXPORT_FOLDER 5000	       /* files in one: FAT has room for 7281 with names of 96 characters */
+#define LIMIT_EXPORT_WHOLE (1 * MIB) /* of a message that is in memory before it is written */
+#define LIMIT_EXPORT_FOLDER                                                                        \
+	5000 /* files in one: FAT has room for 7281 with names of 96 characters */
 #define LIMIT_EXPORT_SUMS   (16 * MIB) /* of SHA256SUMS beside the files of an export */
 #define LIMIT_EXPORT_SPLIT  (64 * KIB) /* --split, at least */
 #define LIMIT_EXPORT_NAME   4096       /* bytes of a path in one that is checked */

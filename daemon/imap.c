@@ -90,7 +90,7 @@ int imap_command(struct imap *i, const struct imap_order *order, struct fault *f
 			"more than %d commands in flight", LIMIT_IMAP_COMMANDS);
 	if (i->queued - i->oldest == i->ring_size && grow_ring(i, f) < 0)
 		return -1;
-	if (imap_command_text(i, order, i->queued, &c, f) < 0)
+	if (imap_command_text(i, order, &c, f) < 0)
 		return -1;
 	*imap_at(i, i->queued++) = c;
 	i->outstanding++;
@@ -99,6 +99,34 @@ int imap_command(struct imap *i, const struct imap_order *order, struct fault *f
 		i->appends++;
 		i->append_bytes += c.size;
 	}
+	return 0;
+}
+
+int imap_retry(struct imap *i, uint64_t index, struct fault *f)
+{
+	if (i->queued - i->oldest == i->ring_size && grow_ring(i, f) < 0)
+		return -1;
+	struct imap_command *old = imap_at(i, index);
+	/* The old one may not be written whole, and is written to its end. */
+	char *text = malloc(old->text_len);
+	if (!text)
+		return fault_memory(f);
+	memcpy(text, old->text, old->text_len);
+	struct imap_command again = {.kind = old->kind,
+		.cookie = old->cookie,
+		.size = old->size,
+		.alone = true,
+		.text = text,
+		.text_len = old->text_len,
+		.member_at = old->member_at};
+	uint64_t at = i->queued++;
+
+	old->answered = true;
+	if (i->logout) {
+		*imap_at(i, at) = *imap_at(i, at - 1);
+		at--;
+	}
+	*imap_at(i, at) = again;
 	return 0;
 }
 
@@ -121,7 +149,7 @@ bool imap_is_waiting(const struct imap *i)
 
 		if (c->phase != IMAP_WRITTEN && c->phase != IMAP_ASKING)
 			return false;
-		if (!c->answered)
+		if (!c->answered && !(i->batch_open && c->leader == i->batch))
 			return true;
 	}
 	return i->sent < i->written;
@@ -368,16 +396,31 @@ static int step(struct imap *i, struct imap_event *ret, struct fault *f)
 	return -1;
 }
 
+/* What is known already without further bytes of the server's. */
+static bool next_due(struct imap *i, struct imap_event *ret)
+{
+	if (i->end_due) {
+		i->end_due = false;
+		*ret = i->end;
+		return true;
+	}
+	if (i->due_n == 0)
+		return false;
+	struct imap_command *c = imap_at(i, i->due_at++);
+	*ret = (struct imap_event){
+		.kind = IMAP_REPLY, .command = c->kind, .cookie = c->cookie, .reply = i->due};
+	imap_reply_append_uid(&i->due, i->due_of - i->due_n--, i->due_of, &ret->reply);
+	imap_answer(i, c);
+	return true;
+}
+
 int imap_next(struct imap *i, struct imap_event *ret, struct fault *f)
 {
 	int r;
 
 	do {
-		if (i->end_due) {
-			i->end_due = false;
-			*ret = i->end;
+		if (next_due(i, ret))
 			return IMAP_EVENT;
-		}
 		r = step(i, ret, f);
 	} while (r == GO_ON);
 	return r != MORE ? r : i->end_due ? imap_next(i, ret, f) : imap_fill(i, ret);

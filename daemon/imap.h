@@ -43,6 +43,11 @@
  * message after its reply. Nothing of a message is ever sent where the server did not ask for it or
  * promise to take it: its bytes would be commands.
  *
+ * With MULTIAPPEND (RFC 3502) APPENDs to one mailbox that are queued together share a command,
+ *which arrives as a whole or not at all; each gets its own reply. Where such a command is refused
+ *for what one of its messages may be the reason for, each is sent again alone: its bytes are wanted
+ * from offset 0 again, so an owner keeps them until the reply.
+ *
  * Memory: some 200 KiB, and 160 bytes and the text for each command queued or in flight. */
 #pragma once
 

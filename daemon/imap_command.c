@@ -52,6 +52,14 @@ static int put_flags(struct buffer *to, const char *flags, struct fault *f)
 	return first ? 0 : buffer_append_text(to, ")", f);
 }
 
+static int put_named(
+	struct buffer *to, const char *verb, const char *name, const char *rest, struct fault *f)
+{
+	return buffer_append_text(to, verb, f) < 0 || put_quoted(to, name, f) < 0
+		       ? -1
+		       : buffer_append_text(to, rest, f);
+}
+
 /* RFC 7888: LITERAL- is for up to 4096 bytes. */
 static bool may_send_at_once(const struct imap *i, uint64_t size)
 {
@@ -74,8 +82,10 @@ static int put_append(const struct imap *i, struct buffer *to, const struct imap
 			"the message has %" PRIu64 " bytes, and the server takes %" PRIu64
 			" at most (APPENDLIMIT)",
 			o->size, i->capabilities.append_limit);
-	if (buffer_append_text(to, "APPEND ", f) < 0 || put_quoted(to, o->mailbox, f) < 0 ||
-		put_flags(to, o->flags, f) < 0)
+	if (put_named(to, "APPEND ", o->mailbox, "", f) < 0)
+		return -1;
+	c->member_at = to->len;
+	if (put_flags(to, o->flags, f) < 0)
 		return -1;
 	imap_date_format(o->received, date);
 	if (o->has_received && buffer_append_format(to, f, " \"%s\"", date) < 0)
@@ -95,14 +105,6 @@ static int put_list(struct buffer *to, const struct imap_order *o, struct fault 
 		"UID FETCH %" PRIu32 ":%s (UID RFC822.SIZE INTERNALDATE FLAGS "
 		"BODY.PEEK[HEADER.FIELDS (MESSAGE-ID)])",
 		o->first, last);
-}
-
-static int put_named(
-	struct buffer *to, const char *verb, const char *name, const char *rest, struct fault *f)
-{
-	return buffer_append_text(to, verb, f) < 0 || put_quoted(to, name, f) < 0
-		       ? -1
-		       : buffer_append_text(to, rest, f);
 }
 
 static int put_order(const struct imap *i, struct buffer *to, const struct imap_order *o,
@@ -140,15 +142,14 @@ static int put_order(const struct imap *i, struct buffer *to, const struct imap_
 	return unusable(f, "no such command");
 }
 
-int imap_command_text(const struct imap *i, const struct imap_order *o, uint64_t tag,
-	struct imap_command *ret, struct fault *f)
+int imap_command_text(
+	const struct imap *i, const struct imap_order *o, struct imap_command *ret, struct fault *f)
 {
 	struct buffer line CLEANUP(buffer_deinit) = buffer_make(LINE_MAX_BYTES);
 	struct imap_command c = {
 		.kind = o->kind, .cookie = o->cookie, .first = o->first, .last = o->last};
 
-	if (buffer_append_format(&line, f, "A%" PRIu64 " ", tag) < 0 ||
-		put_order(i, &line, o, &c, f) < 0 || buffer_append_text(&line, "\r\n", f) < 0)
+	if (put_order(i, &line, o, &c, f) < 0 || buffer_append_text(&line, "\r\n", f) < 0)
 		return -1;
 	if (c.kind == IMAP_FETCH_BODY)
 		c.last = c.first;

@@ -422,7 +422,37 @@ static struct imap_command *command_of(const struct imap *i, struct slice tag)
 		number < i->oldest || number >= i->queued)
 		return NULL;
 	struct imap_command *c = imap_at(i, number);
-	return c->phase == IMAP_TEXT || c->answered || i->sent < c->line_end ? NULL : c;
+	bool sent = c->begun && c->leader == number && c->phase != IMAP_TEXT;
+	return !sent || c->answered || i->sent < c->line_end ? NULL : c;
+}
+
+static bool has_all(const struct imap *i, const struct imap_command *c)
+{
+	return c->phase == IMAP_WRITTEN && i->sent >= c->end &&
+	       !(i->batch_open && i->batch == c->leader);
+}
+
+/* A batch was refused, and none of it has arrived: where that may be for one of them, each is sent
+ * alone; else all are told. */
+static int on_batch(
+	struct imap *i, struct imap_command *c, const struct imap_reply *r, struct fault *f)
+{
+	enum imap_verdict verdict = imap_verdict(r);
+	uint64_t first = c->leader, members = c->members;
+
+	if (verdict != IMAP_FULL && verdict != IMAP_TOO_BIG && verdict != IMAP_REFUSED) {
+		i->due = *r;
+		i->due_at = first;
+		i->due_n = i->due_of = c->members;
+		return 0;
+	}
+	if (r->status == IMAP_BAD)
+		i->capabilities.multiappend = false;
+	for (uint64_t n = 0; n < members; n++) {
+		if (imap_retry(i, first + n, f) < 0)
+			return imap_die(i, f);
+	}
+	return 0;
 }
 
 static void end_select(struct imap *i, const struct imap_reply *r)
@@ -443,13 +473,15 @@ static int on_reply(struct imap *i, struct slice tag, struct slice line, struct 
 		return strange(i, "an answer to nothing", tag, f);
 	if (imap_reply_parse(line, &r) != 0)
 		return strange(i, "neither OK, NO nor BAD", line, f);
-	if (r.status == IMAP_OK && (c->phase != IMAP_WRITTEN || i->sent < c->end))
+	if (r.status == IMAP_OK && !has_all(i, c))
 		return strange(i, "OK to a message that it does not have yet", line, f);
 	if (note_code(i, &r, f) < 0)
 		return -1;
 	if (c->kind == IMAP_SELECT || c->kind == IMAP_EXAMINE)
 		end_select(i, &r);
 	i->unasked = 0;
+	if (c->members > 1)
+		return on_batch(i, c, &r, f);
 	*ret = event_of(IMAP_REPLY, c);
 	ret->reply = r;
 	imap_answer(i, c);

@@ -2,9 +2,11 @@
 #include "daemon/imap_private.h"
 
 #include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
 
 /* Less room than this is not worth asking the owner for bytes, unless the message ends in it. */
-enum { LEAST_ROOM = 4096 };
+enum { LEAST_ROOM = 4096, TAG_ROOM = 24 };
 
 static size_t room(struct imap *i)
 {
@@ -31,24 +33,75 @@ static size_t put(struct imap *i, const void *bytes, size_t n)
 	return n;
 }
 
+/* False: there is no room for a tag. */
+static bool begin_text(struct imap *i, struct imap_command *c)
+{
+	char tag[TAG_ROOM];
+
+	if (room(i) < TAG_ROOM)
+		return false;
+	(void)put(i, tag, (size_t)snprintf(tag, sizeof tag, "A%" PRIu64 " ", i->formatting));
+	c->begun = true;
+	c->leader = i->formatting;
+	c->members = 1;
+	if (c->kind == IMAP_APPEND) {
+		i->batch_open = true;
+		i->batch = c->leader;
+		i->batch_bytes = c->size;
+	}
+	return true;
+}
+
 static void put_text(struct imap *i, struct imap_command *c)
 {
-	if (c->text_at == 0)
-		c->begin = i->written;
+	if (!c->begun && !begin_text(i, c))
+		return;
 	c->text_at += put(i, c->text + c->text_at, c->text_len - c->text_at);
 	if (c->text_at < c->text_len)
 		return;
-	free(TAKE(c->text));
 	c->line_end = c->end = i->written;
 	c->phase = c->kind != IMAP_APPEND ? IMAP_WRITTEN : c->asks ? IMAP_ASKING : IMAP_FEEDING;
 }
 
+/* RFC 3502: the next message to the same mailbox can go into the same command, which spares the
+ * server a transaction. All of them arrive or none. */
+static bool joins(const struct imap *i, const struct imap_command *c)
+{
+	if (!i->capabilities.multiappend || i->formatting + 1 == i->queued ||
+		c->leader < i->oldest || imap_at(i, c->leader)->answered)
+		return false;
+	const struct imap_command *next = imap_at(i, i->formatting + 1);
+	return next->kind == IMAP_APPEND && !c->asks && !next->asks && !c->alone && !next->alone &&
+	       imap_at(i, c->leader)->members < LIMIT_IMAP_BATCH &&
+	       i->batch_bytes + next->size <= LIMIT_IMAP_BATCH_BYTES &&
+	       next->member_at == c->member_at && memcmp(next->text, c->text, c->member_at) == 0;
+}
+
+static void join(struct imap *i, struct imap_command *c)
+{
+	struct imap_command *next = imap_at(i, i->formatting + 1);
+
+	next->begun = true;
+	next->leader = c->leader;
+	next->text_at = next->member_at;
+	imap_at(i, c->leader)->members++;
+	i->batch_bytes += next->size;
+	c->phase = IMAP_WRITTEN;
+}
+
 static void put_end(struct imap *i, struct imap_command *c)
 {
+	if (joins(i, c)) {
+		join(i, c);
+		return;
+	}
 	if (room(i) < 2)
 		return;
 	(void)put(i, "\r\n", 2);
-	c->end = i->written;
+	/* Where the answer has come already, its place may be another's. */
+	if (c->leader >= i->oldest)
+		imap_at(i, c->leader)->end = i->written;
+	i->batch_open = false;
 	c->phase = IMAP_WRITTEN;
 }
 
@@ -75,8 +128,10 @@ static bool wants(struct imap *i, struct imap_command *c, struct imap_event *ret
 /* Commands that were answered and written whole need no place any more. */
 static void retire(struct imap *i)
 {
-	while (i->oldest < i->formatting && imap_at(i, i->oldest)->answered)
+	while (i->oldest < i->formatting && imap_at(i, i->oldest)->answered) {
+		free(TAKE(imap_at(i, i->oldest)->text));
 		i->oldest++;
+	}
 }
 
 int imap_fill(struct imap *i, struct imap_event *ret)

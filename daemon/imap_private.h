@@ -29,12 +29,17 @@ struct imap_command {
 	bool answered;
 	bool asks;     /* a literal that waits for "+" */
 	bool has_body; /* FETCH_BODY: one has come */
+	bool begun;    /* its text is on its way */
+	bool alone;    /* in no batch: one with it was refused */
 	uint64_t cookie;
-	uint32_t first, last;	       /* UIDs */
-	uint64_t size, fed;	       /* of the message, and what was given of it */
-	uint64_t begin, line_end, end; /* in the stream of all output; known as phase goes on */
-	char *text;		       /* the command line with its end; freed when formatted */
+	uint32_t first, last;	/* UIDs */
+	uint64_t size, fed;	/* of the message, and what was given of it */
+	uint64_t leader;	/* the first of its batch (MULTIAPPEND, RFC 3502), or itself */
+	uint32_t members;	/* of a leader: in the batch, which stand behind one another */
+	uint64_t line_end, end; /* in the stream of all output; known as phase goes on */
+	char *text;		/* the command line with its end, without tag */
 	size_t text_len, text_at;
+	size_t member_at; /* of an APPEND's text: behind the mailbox */
 };
 
 struct imap {
@@ -65,6 +70,12 @@ struct imap {
 	size_t appends;	    /* likewise */
 	uint64_t append_bytes;
 	bool logout;
+	bool batch_open; /* its line has no end yet */
+	uint64_t batch;	 /* its leader */
+	uint64_t batch_bytes;
+	struct imap_reply due; /* to members of a batch that were not told yet */
+	uint64_t due_at;
+	uint32_t due_n, due_of; /* how many are left, and how many there were */
 
 	uint8_t *out;
 	size_t out_begin, out_end;
@@ -80,8 +91,8 @@ static inline struct imap_command *imap_at(const struct imap *i, uint64_t count)
 }
 
 /* imap_command.c. Checks an order and makes the command's line; text is the caller's. */
-int imap_command_text(const struct imap *i, const struct imap_order *o, uint64_t tag,
-	struct imap_command *ret, struct fault *f) MUST_CHECK;
+int imap_command_text(const struct imap *i, const struct imap_order *o, struct imap_command *ret,
+	struct fault *f) MUST_CHECK;
 
 /* imap_output.c. Fills the output; IMAP_EVENT: bytes are wanted. */
 int imap_fill(struct imap *i, struct imap_event *ret) MUST_CHECK;
@@ -89,6 +100,9 @@ int imap_fill(struct imap *i, struct imap_event *ret) MUST_CHECK;
 bool imap_grant(struct imap *i);
 /* A reply came for c: whether the output goes on behind it. */
 void imap_answer(struct imap *i, struct imap_command *c);
+
+/* imap.c. An APPEND of a batch that was refused is sent again, alone, behind all that is queued. */
+int imap_retry(struct imap *i, uint64_t index, struct fault *f) MUST_CHECK;
 
 /* imap_data.c. A response is there: IMAP_EVENT, 0 it is nothing for the owner, <0 with the fault of
  * imap_die(). */

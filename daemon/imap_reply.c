@@ -116,6 +116,48 @@ static void read_append_uid(struct imap_reply *r)
 	r->uid = uid;
 }
 
+/* One "uid" or "uid:uid" of a set, and the comma behind it. */
+static bool take_range(struct slice *from, uint32_t *ret_low, uint32_t *ret_high)
+{
+	if (!take_number(from, ret_low))
+		return false;
+	*ret_high = *ret_low;
+	if (from->len > 0 && from->data[0] == ':') {
+		*from = rest_of(*from, 1);
+		if (!take_number(from, ret_high) || *ret_high < *ret_low)
+			return false;
+	}
+	if (from->len == 0)
+		return true;
+	bool comma = from->data[0] == ',';
+	*from = rest_of(*from, 1);
+	return comma && from->len > 0;
+}
+
+void imap_reply_append_uid(
+	const struct imap_reply *r, uint32_t index, uint32_t n, struct imap_reply *ret)
+{
+	struct slice rest = r->argument;
+	uint32_t validity, low, high, uid = 0;
+	uint64_t count = 0;
+
+	ret->uid_validity = ret->uid = 0;
+	if (r->code != IMAP_CODE_APPENDUID || !take_number(&rest, &validity))
+		return;
+	(void)decimal_skip_spaces(&rest);
+	while (rest.len > 0) {
+		if (!take_range(&rest, &low, &high))
+			return;
+		if (index >= count && index - count <= high - low)
+			uid = low + (uint32_t)(index - count);
+		count += (uint64_t)high - low + 1;
+	}
+	if (count != n)
+		return;
+	ret->uid_validity = validity;
+	ret->uid = uid;
+}
+
 static void read_backoff(struct imap_reply *r)
 {
 	static const char words[] = "Suggested Backoff Time:";

@@ -67,6 +67,11 @@ enum imap_verdict imap_verdict(const struct imap_reply *r);
 enum { IMAP_REPLY_OTHER = 1 };
 int imap_reply_parse(struct slice line, struct imap_reply *ret) MUST_CHECK;
 
+/* Of a reply to n messages at once (RFC 3502, 4315): uid_validity and uid of the one with this
+ * index, 0 where the reply does not tell of all of them. */
+void imap_reply_append_uid(
+	const struct imap_reply *r, uint32_t index, uint32_t n, struct imap_reply *ret);
+
 /* How a session ended by the server's word. */
 struct imap_end {
 	bool bye;

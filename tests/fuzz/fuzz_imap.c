@@ -106,6 +106,7 @@ static void queue(struct imap *i)
 		{.kind = IMAP_FETCH_BODY, .first = 8},
 		{.kind = IMAP_APPEND, .mailbox = "a", .size = 3},
 		{.kind = IMAP_APPEND, .mailbox = "a", .size = 5000},
+		{.kind = IMAP_APPEND, .mailbox = "a", .size = 200000},
 	};
 	struct fault f;
 
@@ -204,7 +205,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	}
 	case 1:
-		(void)run(data + 1, size - 1, "IMAP4rev1", chunk);
+		(void)run(data + 1, size - 1, data[0] & 64 ? "LITERAL+ MULTIAPPEND" : "IMAP4rev1",
+			chunk);
 		return 0;
 	case 2:
 		log_in(data + 1, size - 1);

@@ -155,16 +155,29 @@ class Session:
             self.name(rest), len(box), len(box) + 1, self.uid_validity), tag + b' OK')
 
     def do_APPEND(self, tag, rest):
-        size, plus = re.search(rb'\{(\d+)(\+?)\}$', rest).groups()
-        self.appends += 1
-        if not plus and not self.before_literal(tag, int(size)):
-            return
-        if self.appends == self.cut_at_append:
-            self.octets(int(size) // 2)
-            raise Cut
-        data = self.octets(int(size))
-        assert self.line() == b'', 'the literal was longer than announced'
-        self.on_append(tag, self.name(rest), data)
+        name, batch = self.name(rest), []
+        while rest:
+            size, plus = re.search(rb'\{(\d+)(\+?)\}$', rest).groups()
+            self.appends += 1
+            if not plus and not self.before_literal(tag, int(size)):
+                return
+            if self.appends == self.cut_at_append:
+                self.octets(int(size) // 2)
+                raise Cut
+            batch.append(self.octets(int(size)))
+            rest = self.line()      # of MULTIAPPEND there is more
+        if len(batch) > 1:
+            self.on_batch(tag, name, batch)
+        else:
+            self.on_append(tag, name, batch[0])
+
+    def on_batch(self, tag, name, batch):
+        """MULTIAPPEND: all or none."""
+        first = len(self.server.mailboxes[name]) + 1
+        for data in batch:
+            self.keep(name, data)
+        self.say(tag + b' OK [APPENDUID %d %d:%d] done' % (
+            self.uid_validity, first, first + len(batch) - 1))
 
     def before_literal(self, tag, size):
         """A literal is announced that waits. False: it was refused."""

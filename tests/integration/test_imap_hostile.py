@@ -105,6 +105,50 @@ def a_refusal_in_the_middle_of_a_literal_is_fed_to_its_end(folder):
 
 
 @case
+def a_batch_arrives_whole_or_one_by_one(folder):
+    class Batches(Session):
+        capabilities = b'IMAP4rev1 LITERAL+ MULTIAPPEND UIDPLUS'
+
+    class Picky(Batches):
+        def on_batch(self, tag, name, batch):
+            if [data for data in batch if b'<70@' in data]:
+                self.say(tag + b' NO I do not like one of them')
+            else:
+                super().on_batch(tag, name, batch)
+
+        def on_append(self, tag, name, data):
+            if b'<70@' in data:
+                self.say(tag + b' NO I do not like it')
+            else:
+                super().on_append(tag, name, data)
+
+    class None_(Batches):
+        def on_batch(self, tag, name, batch):
+            self.say(tag + b' BAD what is that')
+
+    mails = [mail(n) for n in range(100)]
+    for kind, refusals in ((Batches, 0), (Picky, 1), (None_, 0)):
+        with Server(kind) as server:
+            lines = put(url(server), *files(folder, mails), options=CLEAR)
+            assert sorted(verdicts(lines)) == ['done'] * (100 - refusals) + ['refused'] * refusals
+            assert sorted(server.mailboxes[b'INBOX']) == sorted(
+                m for n, m in enumerate(mails) if not (refusals and n == 70))
+            uids = {line.split()[1]: int(line.split()[4]) for line in of(lines, 'append')}
+            for n, uid in uids.items():
+                assert uid == 0 or server.mailboxes[b'INBOX'][uid - 1] == mails[int(n)]
+
+
+@case
+def a_batch_cut_in_the_middle_leaves_all_of_it_in_doubt(folder):
+    class Cuts(Session):
+        capabilities = b'IMAP4rev1 LITERAL+ MULTIAPPEND UIDPLUS'
+        cut_at_append = 70
+
+    lines, server = refused(folder, Cuts, 100)
+    assert lines[-1] == 'end 64 of 100' and len(server.mailboxes[b'INBOX']) == 64, lines[-2:]
+
+
+@case
 def a_mailbox_that_goes_is_told(folder):
     class Vanishes(Session):
         def on_append(self, tag, name, data):

@@ -307,6 +307,113 @@ static void a_message_refused_while_it_is_sent_is_sent_to_its_end(void **state)
 	end(p);
 }
 
+static const struct scene batch = {
+	"LITERAL+ MULTIAPPEND", {APPEND(1, 3), APPEND(2, 4), APPEND(3, 5)}};
+
+static const char batch_sent[] = "A0 APPEND \"INBOX\" {3+}\r\nxxx {4+}\r\nxxxx {5+}\r\nxxxxx\r\n";
+
+static void messages_to_one_mailbox_share_a_command(void **state)
+{
+	(void)state;
+	expect(&batch, "A0 OK [APPENDUID 7 21:22,25] done\r\n",
+		"1 reply 0 3 7:21 done\n2 reply 0 3 7:22 done\n3 reply 0 3 7:25 done\n",
+		batch_sent);
+	expect(&batch, "A0 OK [APPENDUID 7 21:24] done\r\n",
+		"1 reply 0 3 0:0 done\n2 reply 0 3 0:0 done\n3 reply 0 3 0:0 done\n", batch_sent);
+	expect(&batch, "A1 OK\r\n", "fault 12 out of step: an answer to nothing: \"A1\"\n", NULL);
+}
+
+static void a_batch_is_of_one_mailbox(void **state)
+{
+	static const struct scene s = {"LITERAL+ MULTIAPPEND",
+		{APPEND(1, 1),
+			{.kind = IMAP_APPEND,
+				.cookie = 2,
+				.mailbox = "INBOX",
+				.flags = "\\Seen",
+				.has_received = true,
+				.size = 1},
+			{.kind = IMAP_APPEND, .cookie = 3, .mailbox = "b", .size = 1},
+			{.kind = IMAP_NOOP, .cookie = 4},
+			{.kind = IMAP_APPEND, .cookie = 5, .mailbox = "b", .size = 1}}};
+
+	(void)state;
+	expect(&s, "A0 OK\r\nA2 OK\r\n", "1 reply 0 0 0:0 \n2 reply 0 0 0:0 \n3 reply 0 0 0:0 \n",
+		"A0 APPEND \"INBOX\" {1+}\r\nx (\\Seen) \"01-Jan-1970 00:00:00 +0000\" "
+		"{1+}\r\nx\r\nA2 APPEND \"b\" {1+}\r\nx\r\nA3 NOOP\r\nA4 APPEND \"b\" "
+		"{1+}\r\nx\r\n");
+}
+
+static void a_batch_that_was_refused_for_one_message_is_sent_one_by_one(void **state)
+{
+	static const struct scene s = {"LITERAL+ MULTIAPPEND",
+		{APPEND(1, 3), APPEND(2, 4), {.kind = IMAP_LOGOUT, .cookie = 9}}};
+
+	(void)state;
+	expect_dialogue(&batch, "A0 NO [TOOBIG] no\r\nA3 OK\r\nA4 NO [TOOBIG] no\r\nA5 OK\r\n",
+		"1 reply 0 0 0:0 \n2 reply 1 23 0:0 no\n3 reply 0 0 0:0 \n",
+		"A0 APPEND \"INBOX\" {3+}\r\nxxx {4+}\r\nxxxx {5+}\r\nxxxxx\r\n"
+		"A3 APPEND \"INBOX\" {3+}\r\nxxx\r\nA4 APPEND \"INBOX\" {4+}\r\nxxxx\r\n"
+		"A5 APPEND \"INBOX\" {5+}\r\nxxxxx\r\n");
+	expect_dialogue(&s, "A0 NO what\r\nA2 OK\r\nA3 OK\r\nA4 OK\r\n",
+		"1 reply 0 0 0:0 \n2 reply 0 0 0:0 \n9 reply 0 0 0:0 \n", NULL);
+}
+
+static void a_batch_that_was_refused_for_all_is_told_to_all(void **state)
+{
+	(void)state;
+	expect(&batch, "A0 NO [TRYCREATE] no\r\n",
+		"1 reply 1 24 0:0 no\n2 reply 1 24 0:0 no\n3 reply 1 24 0:0 no\n", batch_sent);
+	expect(&batch, "A0 NO [THROTTLED] no\r\n",
+		"1 reply 1 22 0:0 no\n2 reply 1 22 0:0 no\n3 reply 1 22 0:0 no\n", batch_sent);
+}
+
+/* The server's word comes while the second of three is on its way. */
+static void play_early(const char *word, size_t members, size_t retried)
+{
+	static const struct scene s = {"LITERAL+ MULTIAPPEND", {{.cookie = 0}}};
+	const struct imap_order orders[] = {APPEND(1, 10), APPEND(2, 200000), APPEND(3, 10)};
+	struct player *p = begin(&s);
+	struct imap_event e;
+	struct slice out;
+	size_t room, replies = 0, sent = 0, wanted = 0;
+	int r;
+
+	for (size_t n = 0; n < 3; n++)
+		assert_int_equal(imap_command(p->imap, &orders[n], &p->fault), 0);
+	while ((r = imap_next(p->imap, &e, &p->fault)) == IMAP_EVENT)
+		give(p, &e);
+	assert_int_equal(r, 0);
+	sent = imap_output(p->imap).len;
+	imap_sent(p->imap, sent);
+	memcpy(imap_space(p->imap, &room), word, strlen(word));
+	imap_received(p->imap, strlen(word));
+	do {
+		while ((r = imap_next(p->imap, &e, &p->fault)) == IMAP_EVENT) {
+			replies += e.kind == IMAP_REPLY;
+			wanted += e.kind == IMAP_WANT_BYTES && e.offset == 0;
+			if (e.kind == IMAP_WANT_BYTES)
+				give(p, &e);
+		}
+		assert_int_equal(r, 0);
+		out = imap_output(p->imap);
+		sent += out.len;
+		imap_sent(p->imap, out.len);
+	} while (out.len > 0);
+	assert_int_equal(replies, members);
+	assert_int_equal(wanted, retried + 1);
+	assert_int_equal(imap_outstanding(p->imap), 3 - members);
+	assert_true(imap_is_waiting(p->imap));
+	end(p);
+}
+
+static void a_batch_refused_while_it_is_sent_goes_on_to_the_end_of_its_message(void **state)
+{
+	(void)state;
+	play_early("A0 NO [UNAVAILABLE] later\r\n", 2, 0);
+	play_early("A0 NO strange\r\n", 0, 2);
+}
+
 static void never_more_than_announced_is_taken(void **state)
 {
 	static const struct scene s = {"LITERAL+", {{.cookie = 0}}};
@@ -676,6 +783,11 @@ int main(void)
 		TEST(a_message_that_was_refused_before_it_was_asked_for_is_never_sent),
 		TEST(literal_minus_is_for_short_messages),
 		TEST(a_message_refused_while_it_is_sent_is_sent_to_its_end),
+		TEST(messages_to_one_mailbox_share_a_command),
+		TEST(a_batch_is_of_one_mailbox),
+		TEST(a_batch_that_was_refused_for_one_message_is_sent_one_by_one),
+		TEST(a_batch_that_was_refused_for_all_is_told_to_all),
+		TEST(a_batch_refused_while_it_is_sent_goes_on_to_the_end_of_its_message),
 		TEST(never_more_than_announced_is_taken),
 		TEST(what_imap_cannot_carry_is_refused),
 		TEST(the_window_is_bounded_by_messages_and_bytes),
