@@ -61,7 +61,7 @@ int imap_die(struct imap *i, struct fault *f)
 static int grow_ring(struct imap *i, struct fault *f)
 {
 	size_t size = i->ring_size ? i->ring_size * 2 : FIRST_COMMANDS;
-	struct imap_command *ring = malloc(size * sizeof *ring);
+	struct imap_command *ring = calloc(size, sizeof *ring);
 
 	if (!ring)
 		return fault_memory(f);
@@ -111,6 +111,7 @@ int imap_retry(struct imap *i, uint64_t index, struct fault *f)
 	char *text = malloc(old->text_len);
 	if (!text)
 		return fault_memory(f);
+	assert(old->text);
 	memcpy(text, old->text, old->text_len);
 	struct imap_command again = {.kind = old->kind,
 		.cookie = old->cookie,
