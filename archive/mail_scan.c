@@ -420,7 +420,7 @@ static void pass_boundary(struct mail_scan *s, size_t level, bool closes)
 /* Whether a first line is none of a header, nor the separator that mbox leaves before one. */
 static bool is_text(struct slice line)
 {
-	return !memchr(line.data, ':', line.len) &&
+	return !is_blank(line.data[0]) && !memchr(line.data, ':', line.len) &&
 	       (line.len < 5 || memcmp(line.data, "From ", 5) != 0);
 }
 

@@ -18,6 +18,9 @@ static void dates_of_mail_are_read(void **state)
 	expect_mail_date("1 Jan 2026 0:00 -0000", "2026-01-01T00:00:00.000Z");
 	expect_mail_date("Mon,  1 Jan 01 12:00:00 EST (comment)", "2001-01-01T17:00:00.000Z");
 	expect_mail_date("1 Jan 99 12:00:00 GMT", "1999-01-01T12:00:00.000Z");
+	expect_mail_date("Mon, 27 May 2002 10:28:3 +0200", "2002-05-27T08:28:03.000Z");
+	expect_mail_date("Sat Sep 21 08:18:08 2002", "2002-09-21T08:18:08.000Z");
+	expect_mail_date("Wed 31-Dec-2025 23:59:60 -0100", "2026-01-01T01:00:00.000Z");
 }
 
 static void what_is_no_date_of_mail_is_refused(void **state)
