@@ -1,4 +1,4 @@
-/* How the archive's own upkeep went lately: sealing, checking, handing files to the seal-command.
+/* How the archive's own upkeep went lately: sealing, checking, handing files to the seal-command, indexing.
  * Of the catalog alone, as health.h: no line of the ledger says it. */
 #pragma once
 
@@ -6,7 +6,7 @@
 #include "archive/moment.h"
 #include "archive/store.h"
 
-enum upkeep_job { UPKEEP_SEAL = 1, UPKEEP_VERIFY, UPKEEP_COMMAND };
+enum upkeep_job { UPKEEP_SEAL = 1, UPKEEP_VERIFY, UPKEEP_COMMAND, UPKEEP_INDEX };
 
 struct upkeep {
 	moment_ms tried;      /* the last time; 0: never */

@@ -1,5 +1,6 @@
 #include "cli/indexing.h"
 
+#include "archive/upkeep.h"
 #include "cli/stop.h"
 #include "daemon/worker_start.h"
 
@@ -39,6 +40,22 @@ static int draw(void *context, uint64_t done, uint64_t all)
 	return stop_requested();
 }
 
+/* For status. That somebody else does it, or stopped it, is no news. */
+static void note_outcome(struct run *run, struct store *s, const struct fault *failure, bool did)
+{
+	struct upkeep before = {0};
+	struct fault ignored;
+
+	if (failure && (failure->code == FAULT_INTERRUPT || failure->code == FAULT_BUSY))
+		return;
+	if (!failure && !did &&
+		(store_get_upkeep(s, UPKEEP_INDEX, &before, &ignored) < 0 ||
+			before.code == FAULT_NONE))
+		return;
+	if (store_put_upkeep(s, UPKEEP_INDEX, failure, &ignored) < 0)
+		run_detail(run, "how it went is not noted: %s", ignored.text);
+}
+
 int indexing_run(struct run *run, struct store *s, enum index_care care, struct index_result *ret,
 	struct fault *f)
 {
@@ -60,6 +77,7 @@ int indexing_run(struct run *run, struct store *s, enum index_care care, struct 
 	progress_clear(&run->progress);
 	for (char *text; (text = store_take_notice(s)); free(text))
 		run_note(run, "%s", text);
+	note_outcome(run, s, r < 0 ? f : NULL, ret->indexed > 0);
 	return r;
 }
 

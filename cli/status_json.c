@@ -63,6 +63,12 @@ static void print_job(struct run *run, const struct upkeep_view *v, const char *
 		json_add_count(&line, "bytes", v->bytes);
 		json_add_moment(&line, "since", v->since);
 	}
+	if (job == UPKEEP_INDEX) {
+		json_add_count(&line, "messages", v->lag.messages);
+		json_add_count(&line, "not_indexed", v->lag.messages - v->lag.indexed);
+		json_add_count(&line, "unread", v->lag.unread);
+		json_add_moment(&line, "since", v->lag.oldest);
+	}
 	json_line_print(&line, &run->out);
 }
 
@@ -72,6 +78,7 @@ static void print_upkeep(struct run *run, const struct upkeep_view *v)
 	print_job(run, v, "verify", UPKEEP_VERIFY, &v->verify);
 	if (v->command_is_configured)
 		print_job(run, v, "seal-command", UPKEEP_COMMAND, &v->command);
+	print_job(run, v, "index", UPKEEP_INDEX, &v->index);
 }
 
 static void add_service(struct json_line *l, const struct status *s)

@@ -181,6 +181,25 @@ static void print_unsealed(struct output *o, const struct upkeep_view *v, enum s
 	}
 }
 
+/* Where nobody indexed anything yet and no service does, it is nothing to wait for. */
+static void print_index(struct output *o, const struct status *s, enum status_which which)
+{
+	const struct index_state *lag = &s->upkeep.lag;
+	uint64_t waits = lag->messages - lag->indexed - lag->unread;
+	char n[TEXT_NUMBER], all[TEXT_NUMBER], age[TEXT_NUMBER];
+
+	if (waits > 0 && (s->report.served || lag->indexed > 0 || which == STATUS_ALL))
+		say(o, 0, "index     %s of %s %s not indexed yet, the oldest %s",
+			text_count(waits, n), text_count(lag->messages, all),
+			plural(lag->messages, "message", "messages"),
+			text_duration(moment_now() - lag->oldest, age));
+	if (lag->unread > 0)
+		say(o, 0, "index     %s %s could not be read; popkeep verify names what is damaged",
+			text_count(lag->unread, n), plural(lag->unread, "message", "messages"));
+	if (s->upkeep.index.code != FAULT_NONE)
+		print_failure(o, "indexing", UPKEEP_INDEX, &s->upkeep.index);
+}
+
 static void print_upkeep(struct run *run, const struct status *s, enum status_which which)
 {
 	struct output *o = &run->out;
@@ -196,6 +215,7 @@ static void print_upkeep(struct run *run, const struct status *s, enum status_wh
 		print_failure(o, "seal-command", UPKEEP_COMMAND, &v->command);
 	if (v->verify.code != FAULT_NONE)
 		print_failure(o, "verify", UPKEEP_VERIFY, &v->verify);
+	print_index(o, s, which);
 }
 
 static void print_head(struct run *run, const struct status *s, enum status_which which)

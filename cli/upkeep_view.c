@@ -23,7 +23,9 @@ int upkeep_view_read(
 
 	if (store_get_upkeep(s, UPKEEP_SEAL, &ret->seal, f) < 0 ||
 		store_get_upkeep(s, UPKEEP_VERIFY, &ret->verify, f) < 0 ||
-		store_get_upkeep(s, UPKEEP_COMMAND, &ret->command, f) < 0)
+		store_get_upkeep(s, UPKEEP_COMMAND, &ret->command, f) < 0 ||
+		store_get_upkeep(s, UPKEEP_INDEX, &ret->index, f) < 0 ||
+		store_index_state(s, &ret->lag, f) < 0)
 		return -1;
 	while ((r = store_next_unsealed(s, u.segment, &u, f)) == UNSEALED_SEGMENT) {
 		if (add_unsealed(ret, &u, f) < 0)
@@ -44,6 +46,7 @@ void upkeep_view_deinit(struct upkeep_view *v)
 bool upkeep_view_is_ill(const struct upkeep_view *v)
 {
 	return v->seal.code != FAULT_NONE || v->verify.code != FAULT_NONE ||
+	       v->index.code != FAULT_NONE ||
 	       (v->command.code != FAULT_NONE && v->command_is_configured);
 }
 
@@ -53,6 +56,8 @@ const char *upkeep_advice(enum upkeep_job job, enum fault_code code)
 		return "run popkeep verify";
 	if (code == FAULT_WRITE)
 		return "make room or mend the disk";
+	if (job == UPKEEP_INDEX)
+		return "run popkeep index to see more";
 	if (job == UPKEEP_COMMAND)
 		return "mend what seal-command does";
 	return job == UPKEEP_VERIFY ? "run popkeep verify again" : "run popkeep seal to see more";

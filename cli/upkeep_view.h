@@ -1,11 +1,13 @@
 /* How the archive's upkeep fares, as the archive remembers it: with and without a service. */
 #pragma once
 
+#include "archive/index.h"
 #include "archive/upkeep.h"
 #include "daemon/config.h"
 
 struct upkeep_view {
-	struct upkeep seal, verify, command;
+	struct upkeep seal, verify, command, index;
+	struct index_state lag; /* of the index */
 	/* Segments that are not sealed and hold mail: */
 	uint64_t segments, messages, bytes;
 	moment_ms since; /* the oldest of them; 0: none */

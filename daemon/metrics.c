@@ -216,6 +216,12 @@ static void write_upkeep(struct writing *w, const struct metrics *m)
 	one(w, "seal_command_failing", "gauge",
 		"1 while the seal-command has failed since it went well last.",
 		m->command_failing == METRICS_YES);
+	one(w, "not_indexed_messages", "gauge", "Messages that the index does not have yet.",
+		m->not_indexed);
+	one(w, "index_failures_total", "counter",
+		"Times that indexing failed since the service started.", m->index_failures);
+	one(w, "index_failing", "gauge", "1 while indexing has failed since it went well last.",
+		m->index_failing == METRICS_YES);
 	write_moment(w, "seal_last_success_timestamp_seconds", "When sealing went well last.",
 		m->seal_succeeded);
 	write_moment(w, "verify_last_success_timestamp_seconds",

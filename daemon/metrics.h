@@ -33,6 +33,9 @@ struct metrics {
 	uint64_t unsealed_segments, unsealed_messages, unsealed_bytes;
 	moment_ms seal_succeeded, verify_succeeded; /* 0: never, and nothing is written */
 	enum metrics_flag seal_failing, command_failing;
+	/* The index */
+	uint64_t index_failures, not_indexed;
+	enum metrics_flag index_failing;
 };
 
 /* Appends the exposition format 0.0.4. FAULT_LIMIT, FAULT_MEMORY. */

@@ -82,10 +82,10 @@ static void tell_end(struct upkeep_report *ret, const siginfo_t *end)
 	ret->code = FAULT_SYSTEM;
 	if (end->si_code == CLD_EXITED)
 		(void)snprintf(ret->text, sizeof ret->text,
-			"the process that seals ended with status %d", end->si_status);
+			"the process that does the upkeep ended with status %d", end->si_status);
 	else
 		(void)snprintf(ret->text, sizeof ret->text,
-			"the process that seals was ended by signal %d%s", end->si_status,
+			"the process that does the upkeep was ended by signal %d%s", end->si_status,
 			end->si_status == SIGKILL ? " (was memory short?)" : "");
 }
 

@@ -65,13 +65,18 @@ struct job {
 	struct listener *listeners;
 };
 
-enum upkeep_troubles { TROUBLE_SEAL, TROUBLE_COMMAND, UPKEEP_TROUBLES };
+enum upkeep_troubles { TROUBLE_SEAL, TROUBLE_COMMAND, TROUBLE_INDEX, UPKEEP_TROUBLES };
 enum { UPKEEP_TEXT = 512 }; /* as much as the archive remembers */
 
-/* Sealing, and handing files to the seal-command. */
+/* Sealing, handing files to the seal-command, indexing. */
 struct service_upkeep {
 	bool runs, notes; /* the runner's child does; only to note that one died */
 	int64_t look_at;
+	unsigned wish;	       /* of the one that runs */
+	int64_t look_at_index; /* how much came, now and then */
+	int64_t index_at;      /* not before */
+	uint64_t seen;	       /* messages, when that was looked at last */
+	bool indexed;	       /* thoroughly, since the service began */
 	struct upkeep_trouble {
 		char text[UPKEEP_TEXT]; /* ""; none */
 		int64_t retry_at;

@@ -1,5 +1,6 @@
 /* The archive's upkeep: when something is due, who does it (runner.h), and who is told how it went.
  * What is known of it from before the service began comes from the archive. */
+#include "archive/index.h"
 #include "archive/seal.h"
 #include "archive/upkeep.h"
 #include "daemon/metrics.h"
@@ -11,6 +12,8 @@
 
 enum {
 	LOOK_MS = 60000,
+	LOOK_INDEX_MS = 5000, /* mail that nothing followed for so long is indexed */
+	INDEX_MS = 60000,     /* at most as often, and at least while mail comes on and on */
 	RETRY_FIRST_MS = 15 * 60000,
 	RETRY_LAST_MS = 6 * 3600000,
 };
@@ -18,6 +21,7 @@ enum {
 static const char *const WHAT[UPKEEP_TROUBLES] = {
 	[TROUBLE_SEAL] = "sealing",
 	[TROUBLE_COMMAND] = "the seal-command",
+	[TROUBLE_INDEX] = "indexing",
 };
 
 /* ---- Trouble ----------------------------------------------------------------------------------
@@ -45,6 +49,8 @@ static void begin_trouble(struct service *s, enum upkeep_troubles which, const c
 	log_line(is_news ? LOG_LEVEL_WARNING : LOG_LEVEL_DEBUG, NULL,
 		"%s failed: %s; next try in %" PRId64 " min", WHAT[which], text,
 		retry_ms(t->failures) / 60000);
+	if (which == TROUBLE_INDEX)
+		return; /* no mail is in danger; status tells of it */
 	if (!t->alerted)
 		service_alert(s, ALERT_SEAL_FAILED, NULL, text);
 	t->alerted = true;
@@ -60,7 +66,8 @@ static void end_trouble(struct service *s, enum upkeep_troubles which)
 	s->changed = true;
 	*t = (struct upkeep_trouble){0};
 	log_line(LOG_LEVEL_NOTICE, NULL, "%s goes well again", WHAT[which]);
-	if (alerted && !s->upkeep.trouble[!which].alerted)
+	if (alerted &&
+		!s->upkeep.trouble[which == TROUBLE_SEAL ? TROUBLE_COMMAND : TROUBLE_SEAL].alerted)
 		service_alert(s, ALERT_SEAL_OK, NULL, "the archive is sealed again");
 }
 
@@ -76,7 +83,7 @@ static int recall(
 	if (u.code == FAULT_NONE)
 		return 0;
 	(void)snprintf(t->text, sizeof t->text, "%s", u.text);
-	t->alerted = true;
+	t->alerted = which != TROUBLE_INDEX;
 	return 0;
 }
 
@@ -84,12 +91,14 @@ int service_recall_upkeep(struct service *s, struct fault *f)
 {
 	if (recall(s, TROUBLE_SEAL, UPKEEP_SEAL, f) < 0)
 		return -1;
-	return recall(s, TROUBLE_COMMAND, UPKEEP_COMMAND, f);
+	if (recall(s, TROUBLE_COMMAND, UPKEEP_COMMAND, f) < 0)
+		return -1;
+	return recall(s, TROUBLE_INDEX, UPKEEP_INDEX, f);
 }
 
 void service_retry_upkeep(struct service *s)
 {
-	s->upkeep.look_at = 0;
+	s->upkeep.look_at = s->upkeep.look_at_index = s->upkeep.index_at = 0;
 	for (size_t i = 0; i < UPKEEP_TROUBLES; i++) {
 		s->upkeep.trouble[i].retry_at = 0;
 		s->upkeep.trouble[i].failures = 0;
@@ -104,10 +113,11 @@ static void ask(struct service *s, unsigned wish, const char *text)
 	struct fault f;
 
 	if (runner_upkeep(s->options.runner, wish, text, &f) < 0) {
-		log_line(LOG_LEVEL_WARNING, NULL, "sealing does not begin: %s", f.text);
+		log_line(LOG_LEVEL_WARNING, NULL, "upkeep does not begin: %s", f.text);
 		return;
 	}
 	s->upkeep.runs = true;
+	s->upkeep.wish = wish;
 	s->upkeep.notes = wish & UPKEEP_NOTE;
 }
 
@@ -144,13 +154,40 @@ static bool handover_is_due(struct service *s, int64_t now)
 	return store_next_handover(poller_store(s->poller), path, &f) == HANDOVER_FILE;
 }
 
-void service_look_at_upkeep(struct service *s, int64_t now)
+/* When mail came, and no more for a moment, or it does not end. What could not be read is no
+ * reason: it is tried again with what comes. */
+static unsigned look_at_index(struct service *s, int64_t now)
+{
+	struct service_upkeep *k = &s->upkeep;
+	struct index_state lag;
+	struct fault f;
+
+	if (now < k->look_at_index || !may_try(s, TROUBLE_INDEX, now))
+		return 0;
+	k->look_at_index = now + LOOK_INDEX_MS;
+	if (store_index_state(poller_store(s->poller), &lag, &f) < 0) {
+		log_line(LOG_LEVEL_DEBUG, NULL, "what is to be indexed is not known: %s", f.text);
+		return 0;
+	}
+	bool quiet = lag.messages == k->seen;
+	bool lags = lag.indexed + lag.unread < lag.messages || k->trouble[TROUBLE_INDEX].text[0];
+	k->seen = lag.messages;
+	if (!lags || now < k->index_at ||
+		(!quiet && moment_now() - lag.oldest < INDEX_MS && k->indexed))
+		return 0;
+	k->index_at = now + INDEX_MS;
+	if (k->indexed)
+		return UPKEEP_INDEX_NEW;
+	k->indexed = true;
+	return UPKEEP_INDEX_ALL;
+}
+
+static unsigned look_at_segments(struct service *s, int64_t now)
 {
 	unsigned wish = 0;
 
-	/* Sealing needs room before it gives some. */
-	if (now < s->upkeep.look_at || s->upkeep.runs || s->stopping || s->room.full)
-		return;
+	if (now < s->upkeep.look_at)
+		return 0;
 	s->upkeep.look_at = now + LOOK_MS;
 	if (seal_is_due(s, now))
 		wish |= UPKEEP_SEAL_DUE;
@@ -160,6 +197,15 @@ void service_look_at_upkeep(struct service *s, int64_t now)
 	if (wish & UPKEEP_SEAL_DUE && service_config(s)->seal_command &&
 		may_try(s, TROUBLE_COMMAND, now))
 		wish |= UPKEEP_HAND_OVER;
+	return wish;
+}
+
+void service_look_at_upkeep(struct service *s, int64_t now)
+{
+	/* Sealing needs room before it gives some. */
+	if (s->upkeep.runs || s->stopping || s->room.full)
+		return;
+	unsigned wish = look_at_segments(s, now) | look_at_index(s, now);
 	if (wish)
 		ask(s, wish, NULL);
 }
@@ -181,6 +227,7 @@ void service_measure_upkeep(const struct service *s, struct metrics *to)
 	const struct service_upkeep *k = &s->upkeep;
 	struct store *store = poller_store(s->poller);
 	struct unsealed u = {0};
+	struct index_state lag;
 	struct upkeep row;
 	struct fault ignored;
 
@@ -189,6 +236,10 @@ void service_measure_upkeep(const struct service *s, struct metrics *to)
 	to->command_failures = k->failures[TROUBLE_COMMAND];
 	to->seal_failing = k->trouble[TROUBLE_SEAL].text[0] ? METRICS_YES : METRICS_NO;
 	to->command_failing = k->trouble[TROUBLE_COMMAND].text[0] ? METRICS_YES : METRICS_NO;
+	to->index_failures = k->failures[TROUBLE_INDEX];
+	to->index_failing = k->trouble[TROUBLE_INDEX].text[0] ? METRICS_YES : METRICS_NO;
+	if (store_index_state(store, &lag, &ignored) == 0)
+		to->not_indexed = lag.messages - lag.indexed;
 	if (store_get_upkeep(store, UPKEEP_SEAL, &row, &ignored) == 0)
 		to->seal_succeeded = row.succeeded;
 	if (store_get_upkeep(store, UPKEEP_VERIFY, &row, &ignored) == 0)
@@ -206,9 +257,11 @@ void service_measure_upkeep(const struct service *s, struct metrics *to)
 /* It is no failure that somebody else seals, copies or repacks just now. */
 static void wait_for_others(struct service *s, const char *text)
 {
-	for (size_t i = 0; i < UPKEEP_TROUBLES; i++)
-		s->upkeep.trouble[i].retry_at = monotonic_ms() + RETRY_FIRST_MS;
-	log_line(LOG_LEVEL_DEBUG, NULL, "sealing waits: %s", text);
+	if (s->upkeep.wish & (UPKEEP_SEAL_DUE | UPKEEP_HAND_OVER)) {
+		s->upkeep.trouble[TROUBLE_SEAL].retry_at = monotonic_ms() + RETRY_FIRST_MS;
+		s->upkeep.trouble[TROUBLE_COMMAND].retry_at = monotonic_ms() + RETRY_FIRST_MS;
+	}
+	log_line(LOG_LEVEL_DEBUG, NULL, "upkeep waits: %s", text);
 }
 
 static void take_end(struct service *s, const char *text)
@@ -218,8 +271,10 @@ static void take_end(struct service *s, const char *text)
 	s->upkeep.runs = s->upkeep.notes = false;
 	/* One that died could not say so to the archive. */
 	if (text[0] && !was_note && !s->stopping) {
-		begin_trouble(s, TROUBLE_SEAL, text);
-		ask(s, UPKEEP_NOTE, text);
+		bool sealed = s->upkeep.wish & (UPKEEP_SEAL_DUE | UPKEEP_HAND_OVER);
+
+		begin_trouble(s, sealed ? TROUBLE_SEAL : TROUBLE_INDEX, text);
+		ask(s, UPKEEP_NOTE | (sealed ? 0 : UPKEEP_INDEX_NEW), text);
 	}
 }
 
@@ -238,6 +293,16 @@ int service_take_upkeep(struct service *s, const struct runner_answer *a, struct
 		return 0;
 	case NEWS_COMMAND_WELL:
 		end_trouble(s, TROUBLE_COMMAND);
+		return 0;
+	case NEWS_INDEXED:
+		s->changed = true;
+		log_line(LOG_LEVEL_DEBUG, NULL, "%s", a->text);
+		return 0;
+	case NEWS_INDEX_WELL:
+		end_trouble(s, TROUBLE_INDEX);
+		return 0;
+	case NEWS_INDEX_FAILED:
+		begin_trouble(s, TROUBLE_INDEX, a->text);
 		return 0;
 	case NEWS_SEAL_FAILED:
 		begin_trouble(s, TROUBLE_SEAL, a->text);

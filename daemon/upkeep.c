@@ -1,5 +1,6 @@
 #include "daemon/upkeep.h"
 
+#include "archive/index.h"
 #include "archive/limits.h"
 #include "archive/upkeep.h"
 #include "daemon/handover.h"
@@ -215,6 +216,56 @@ static void hand_over(struct work *w)
 	tell_notices(w);
 }
 
+/* ---- Indexing ---------------------------------------------------------------------------------
+ */
+
+static int index_new(struct work *w, struct index_result *ret, struct fault *f)
+{
+	struct index_job job = {
+		.care = w->plan->wish & UPKEEP_INDEX_ALL ? INDEX_THOROUGH : INDEX_QUICK,
+		.starter = worker_starter(&w->starter),
+		.progress = on_progress,
+	};
+
+	w->starter.verb = WORKER_INDEX;
+	int r = worker_patience(&w->starter, &job.silence_ms, f);
+	if (r == 0)
+		r = store_index(w->store, &job, ret, f);
+	w->starter.verb = WORKER_SEAL;
+	tell_notices(w);
+	return r;
+}
+
+/* A cache: that it cannot be written is no failure of the archive's. */
+static void index_all(struct work *w)
+{
+	struct index_result result = {0};
+	struct upkeep before = {0};
+	struct fault f = {0};
+	char text[FAULT_TEXT_MAX];
+
+	int r = index_new(w, &result, &f);
+	if (result.indexed + result.failed > 0) {
+		(void)snprintf(text, sizeof text,
+			"indexed %" PRIu64 " message%s; %" PRIu64 " could not be read",
+			result.indexed, result.indexed == 1 ? "" : "s", result.failed);
+		tell(NEWS_SANDBOX, FAULT_NONE, w->starter.sandbox.text);
+		tell(NEWS_INDEXED, FAULT_NONE, text);
+	}
+	if (r == 0) {
+		struct fault ignored;
+
+		if (store_get_upkeep(w->store, UPKEEP_INDEX, &before, &ignored) == 0 &&
+			(before.code != FAULT_NONE || result.indexed > 0))
+			note(w, UPKEEP_INDEX, NULL);
+		tell(NEWS_INDEX_WELL, FAULT_NONE, "");
+		return;
+	}
+	if (!stopped && f.code != FAULT_BUSY && f.code != FAULT_INTERRUPT)
+		note(w, UPKEEP_INDEX, &f);
+	tell_failure(NEWS_INDEX_FAILED, &f);
+}
+
 /* ---- The process ------------------------------------------------------------------------------
  */
 
@@ -231,9 +282,11 @@ static void work(struct work *w)
 		struct fault died = {0};
 
 		fault_record(&died, FAULT_SYSTEM, SCOPE_SESSION, 0, "%s", w->plan->note);
-		note(w, UPKEEP_SEAL, &died);
+		note(w, w->plan->wish & UPKEEP_INDEX_NEW ? UPKEEP_INDEX : UPKEEP_SEAL, &died);
 		return;
 	}
+	if (w->plan->wish & (UPKEEP_INDEX_NEW | UPKEEP_INDEX_ALL) && !stopped)
+		index_all(w);
 	if (w->plan->wish & UPKEEP_SEAL_DUE && seal(w) < 0)
 		return;
 	if (w->plan->wish & UPKEEP_HAND_OVER)

@@ -1,7 +1,8 @@
 /* The archive's upkeep while the service runs: a process of its own, forked by the runner and so
- * outside of the sandbox, that seals what is due, hands files to the seal-command, and ends. It
- * parses no mail: popkeep-worker does. What it did goes to the service by way of the runner, one
- * struct upkeep_report a packet; how it went is noted in the archive too (archive/upkeep.h). */
+ * outside of the sandbox, that indexes what came, seals what is due, hands files to the
+ * seal-command, and ends. It parses no mail: popkeep-worker does. What it did goes to the service
+ * by way of the runner, one struct upkeep_report a packet; how it went is noted in the archive too
+ * (archive/upkeep.h). */
 #pragma once
 
 #include "daemon/config.h"
@@ -12,9 +13,12 @@
 enum upkeep_wish {
 	UPKEEP_SEAL_DUE = 1,
 	UPKEEP_HAND_OVER = 2,
-	UPKEEP_NOTE = 4, /* nothing but to note that the one before died, and of what */
+	UPKEEP_NOTE = 4, /* nothing but to note that the one before died, and of what; with
+			  * UPKEEP_INDEX_NEW: while it indexed */
 	UPKEEP_END = 8,	 /* the one that runs is to end */
-	UPKEEP_WISHES = 16
+	UPKEEP_INDEX_NEW = 16,
+	UPKEEP_INDEX_ALL = 32, /* likewise, and thoroughly: archive/index.h */
+	UPKEEP_WISHES = 64
 };
 
 enum upkeep_news {
@@ -24,11 +28,14 @@ enum upkeep_news {
 	NEWS_HANDED,	     /* a file, which the text says, to the seal-command */
 	NEWS_COMMAND_WELL,   /* nothing waits for the seal-command any more */
 	NEWS_COMMAND_FAILED, /* why */
-	NEWS_BUSY,	     /* another job of this kind is under way: no failure */
-	NEWS_WRITE_FAILED,   /* to the archive: the service ends, as after a write of its own */
-	NEWS_NOTICE,	     /* of the archive, for the log */
-	NEWS_SANDBOX,	     /* what popkeep-worker is shut in with */
-	NEWS_ENDED,	     /* the last; its text is "" unless it died */
+	NEWS_INDEXED,	     /* some messages; the text says how many */
+	NEWS_INDEX_WELL,
+	NEWS_INDEX_FAILED, /* why */
+	NEWS_BUSY,	   /* another job of this kind is under way: no failure */
+	NEWS_WRITE_FAILED, /* to the archive: the service ends, as after a write of its own */
+	NEWS_NOTICE,	   /* of the archive, for the log */
+	NEWS_SANDBOX,	   /* what popkeep-worker is shut in with */
+	NEWS_ENDED,	   /* the last; its text is "" unless it died */
 	NEWS_KINDS
 };
 

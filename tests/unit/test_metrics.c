@@ -165,6 +165,9 @@ static const struct metrics sample = {
 	.unsealed_bytes = 16,
 	.seal_succeeded = INT64_C(1700000001999),
 	.command_failing = METRICS_YES,
+	.not_indexed = 17,
+	.index_failures = 18,
+	.index_failing = METRICS_YES,
 };
 
 static void assert_line(const char *text, const char *line)
@@ -217,6 +220,9 @@ static void the_text_says_it_all(void **state)
 	assert_null(strstr(t, "popkeep_verify_last_success_timestamp_seconds"));
 	assert_line(t, "popkeep_seal_failing" LABEL "} 0");
 	assert_line(t, "popkeep_seal_command_failing" LABEL "} 1");
+	assert_line(t, "popkeep_not_indexed_messages" LABEL "} 17");
+	assert_line(t, "popkeep_index_failures_total" LABEL "} 18");
+	assert_line(t, "popkeep_index_failing" LABEL "} 1");
 #undef LABEL
 }
 
@@ -229,8 +235,8 @@ static void a_strict_reader_takes_it(void **state)
 	assert_int_equal(metrics_format(&sample, &text, &f), 0);
 	assert_non_null(buffer_text(&text));
 	read_all((char *)text.data, &r);
-	assert_int_equal(r.names, 9 + 9 + 1 + 7 + 1);
-	assert_int_equal(r.samples, 8 + 9 + 7 + 3 + 2 * 7 + 1);
+	assert_int_equal(r.names, 9 + 9 + 1 + 3 + 7 + 1);
+	assert_int_equal(r.samples, 8 + 9 + 7 + 3 + 3 + 2 * 7 + 1);
 }
 
 static void hostile_names_of_folders_stay_inside_their_label(void **state)
@@ -257,7 +263,7 @@ static void without_accounts_it_is_well_formed_too(void **state)
 	assert_int_equal(metrics_format(&m, &text, &f), 0);
 	assert_non_null(buffer_text(&text));
 	read_all((char *)text.data, &r);
-	assert_int_equal(r.names, 10 + 8);
+	assert_int_equal(r.names, 10 + 3 + 8);
 }
 
 static void ten_thousand_accounts_fit(void **state)
@@ -286,7 +292,7 @@ static void ten_thousand_accounts_fit(void **state)
 	assert_int_equal(metrics_format(&m, &text, &f), 0);
 	assert_non_null(buffer_text(&text));
 	read_all((char *)text.data, &r);
-	assert_int_equal(r.samples, 8 + 9 + 7 + 3 + 8 * LIMIT_ACCOUNTS);
+	assert_int_equal(r.samples, 8 + 9 + 7 + 3 + 3 + 8 * LIMIT_ACCOUNTS);
 }
 
 static void too_little_room_is_a_failure(void **state)
