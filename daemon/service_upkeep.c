@@ -99,6 +99,7 @@ int service_recall_upkeep(struct service *s, struct fault *f)
 void service_retry_upkeep(struct service *s)
 {
 	s->upkeep.look_at = s->upkeep.look_at_index = s->upkeep.index_at = 0;
+	s->upkeep.indexed = false;
 	for (size_t i = 0; i < UPKEEP_TROUBLES; i++) {
 		s->upkeep.trouble[i].retry_at = 0;
 		s->upkeep.trouble[i].failures = 0;

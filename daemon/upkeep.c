@@ -285,10 +285,11 @@ static void work(struct work *w)
 		note(w, w->plan->wish & UPKEEP_INDEX_NEW ? UPKEEP_INDEX : UPKEEP_SEAL, &died);
 		return;
 	}
-	if (w->plan->wish & (UPKEEP_INDEX_NEW | UPKEEP_INDEX_ALL) && !stopped)
-		index_all(w);
 	if (w->plan->wish & UPKEEP_SEAL_DUE && seal(w) < 0)
 		return;
+	/* The seal-command may take hours. */
+	if (w->plan->wish & (UPKEEP_INDEX_NEW | UPKEEP_INDEX_ALL) && !stopped)
+		index_all(w);
 	if (w->plan->wish & UPKEEP_HAND_OVER)
 		hand_over(w);
 }

@@ -180,6 +180,8 @@ def fails_and_then_seals(folder, said, make):
             service.reload()
             time.sleep(1)
         service.wait_for('sealing goes well again')
+        # The index needs a worker too, and comes after.
+        wait_until(lambda: not upkeep(keep, 'index')['failed'], 60, 'it is indexed')
         equal(upkeep(keep, 'seal', popkeep.DONE)['failed'], False, 'failed')
         wait_until(lambda: events.read_text().split() == ['seal-failed', 'seal-ok'], 20, 'alerts')
     check_kept(keep, MAIL + LATER)
@@ -338,7 +340,7 @@ def a_sealing_process_that_is_killed_is_told_and_noted(folder):
         workers = processes('popkeep-worker', service.process.pid)
         for pid in processes('popkeep-upkeep', service.process.pid):
             os.kill(pid, signal.SIGKILL)
-        service.wait_for('sealing failed: the process that seals was ended by signal 9')
+        service.wait_for('sealing failed: the process that does the upkeep was ended by signal 9')
         nothing_is_left(workers)
         wait_until(lambda: upkeep(keep, 'seal')['failed'], 20, 'that it is noted')
         keep.globals['seal-level'] = 1
