@@ -23,8 +23,8 @@ struct export
 	uint64_t present;	  /* written by an earlier one */
 	struct export_left left;
 	uint64_t done_bytes, all_bytes, all;
-	enum { NOT_RECORDED, RECORDED, RECORDED_BEFORE } recorded; /* in the ledger */
-	struct digest manifest;					   /* unless NOT_RECORDED */
+	enum { NOT_WHOLE, NOT_RECORDED, RECORDED } state; /* RECORDED: in the ledger */
+	struct digest manifest;				  /* unless NOT_WHOLE */
 };
 
 static void export_deinit(struct export *x)
@@ -141,7 +141,7 @@ static int record_or_say(struct export *x, const struct export_job *job)
 	struct fault f;
 
 	if (record(x, job, &f) == 0) {
-		x->recorded = RECORDED;
+		x->state = RECORDED;
 		return STATUS_DONE;
 	}
 	if (f.error == EROFS) {
@@ -170,8 +170,8 @@ static void print_json(struct export *x, const struct export_job *job)
 	json_add_text(&line, "format", x->to->format->name);
 	json_add_count(&line, "all_messages", x->to->totals.messages);
 	json_add_count(&line, "all_bytes", x->to->totals.bytes);
-	json_add_flag(&line, "recorded", x->recorded != NOT_RECORDED);
-	if (x->recorded != NOT_RECORDED) {
+	json_add_flag(&line, "recorded", x->state == RECORDED);
+	if (x->state != NOT_WHOLE) {
 		digest_hex(&x->manifest, hex);
 		json_add_text(&line, "manifest", hex);
 	}
@@ -206,8 +206,9 @@ static int complete(struct export *x, const struct export_job *job)
 	int r = format->finish(x->to, &x->left, &x->manifest, &f);
 	if (r < 0)
 		return run_fail(x->run, &f);
+	x->state = r == EXPORT_PRESENT ? RECORDED : NOT_RECORDED;
 	if (r == EXPORT_PRESENT)
-		x->recorded = RECORDED_BEFORE;
+		run_detail(x->run, "an earlier run ended it, and nothing came since");
 	else
 		status = record_or_say(x, job);
 	if (r == 0 && format->publish(x->to, &f) < 0)
@@ -302,6 +303,7 @@ static int export_run(struct run *run)
 	struct export x CLEANUP(export_deinit) = {.run = run};
 	struct buffer origin CLEANUP(buffer_deinit) = buffer_make(4 * KIB);
 	struct query q CLEANUP(query_deinit) = {0};
+	char *archive CLEANUP(freep) = NULL;
 	uint64_t split, bytes;
 	const struct export_format *format = chosen_format(run, &split);
 	struct export_job job = {.path = option_value(&run->arguments, "output"),
@@ -326,6 +328,9 @@ static int export_run(struct run *run)
 	}
 	if (describe(run, format, &q, split, &origin, &f) < 0)
 		return run_fail(run, &f);
+	archive = realpath(run->folder, NULL);
+	if (archive)
+		job.archive = archive;
 	job.origin = buffer_text(&origin);
 	job.query = q.canonical;
 	return export_to(&x, format, &job, q.wanted);

@@ -387,7 +387,7 @@ int export_file_settle(struct export_file *x, struct fault *f)
 	if (x->failed)
 		return fault_set(f, FAULT_SYSTEM, SCOPE_ARCHIVE, 0, "%s was not written to its end",
 			x->names.shown);
-	if (!x->volume)
+	if (!x->pack)
 		return 0;
 	x->failed = true;
 	if (x->kind->pack->flush(x->pack, f) < 0 || volume_sync(x->volume, f) < 0 ||
