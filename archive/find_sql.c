@@ -201,22 +201,26 @@ static int add_phrase(struct buffer *to, const struct condition *c, struct fault
 	return buffer_append_text(to, c->prefix ? "\" *" : "\"", f);
 }
 
-static int add_match(struct buffer *to, const struct condition *c, struct fault *f)
+/* AND holds more tightly than OR there, too. */
+static int add_match(struct buffer *to, const struct condition *c, bool inside_and, struct fault *f)
 {
+	bool is_and = c->kind == CONDITION_AND, enclosed = inside_and && c->kind == CONDITION_OR;
+
 	if (c->kind == CONDITION_WORDS)
 		return add_phrase(to, c, f);
-	if (buffer_append_text(to, "(", f) < 0 || add_match(to, c->left, f) < 0 ||
-		buffer_append_text(to, c->kind == CONDITION_AND ? " AND " : " OR ", f) < 0 ||
-		add_match(to, c->right, f) < 0)
+	if ((enclosed && buffer_append_text(to, "(", f) < 0) ||
+		add_match(to, c->left, is_and, f) < 0 ||
+		buffer_append_text(to, is_and ? " AND " : " OR ", f) < 0 ||
+		add_match(to, c->right, is_and, f) < 0)
 		return -1;
-	return buffer_append_text(to, ")", f);
+	return enclosed ? buffer_append_text(to, ")", f) : 0;
 }
 
 static int add_words(struct find_sql *q, const struct condition *c, struct fault *f)
 {
 	struct buffer match CLEANUP(buffer_deinit) = buffer_make(TEXT_MAX);
 
-	if (add_match(&match, c, f) < 0)
+	if (add_match(&match, c, false, f) < 0)
 		return -1;
 	if (!buffer_text(&match))
 		return fault_memory(f);
@@ -250,7 +254,7 @@ static int add_of_header(struct find_sql *q, const struct condition *c, struct f
 static int add_indexed(struct find_sql *q, const struct condition *c, struct fault *f)
 {
 	if (q->index == INDEX_ABSENT)
-		return find_sql_add(q, "NULL", f);
+		return find_sql_add(q, "(NULL)", f);
 	if (find_sql_add(q, "CASE WHEN h.id IS NOT NULL THEN ", f) < 0 ||
 		add_of_header(q, c, f) < 0)
 		return -1;
@@ -260,22 +264,44 @@ static int add_indexed(struct find_sql *q, const struct condition *c, struct fau
 /* ---- Trees ------------------------------------------------------------------------------------
  */
 
-static int add_condition(struct find_sql *q, const struct condition *c, struct fault *f)
+/* Where an expression stands: inside of what is tighter than its own operator it needs parentheses.
+ * There are no others, since SQLite's parser has a stack of 100. */
+enum place { PLACE_OR, PLACE_AND, PLACE_NOT };
+
+static int add_condition(
+	struct find_sql *q, const struct condition *c, enum place place, struct fault *f);
+
+static int add_joined(struct find_sql *q, const struct condition *c, struct fault *f)
+{
+	bool is_and = c->kind == CONDITION_AND;
+	enum place inside = is_and ? PLACE_AND : PLACE_OR;
+
+	if (add_condition(q, c->left, inside, f) < 0 ||
+		find_sql_add(q, is_and ? " AND " : " OR ", f) < 0)
+		return -1;
+	return add_condition(q, c->right, inside, f);
+}
+
+/* Of two that undo each other, neither. */
+static int add_not(struct find_sql *q, const struct condition *c, struct fault *f)
+{
+	if (c->left->kind == CONDITION_NOT)
+		return add_condition(q, c->left->left, PLACE_NOT, f);
+	if (find_sql_add(q, "NOT ", f) < 0)
+		return -1;
+	return add_condition(q, c->left, PLACE_NOT, f);
+}
+
+static int add_bare(struct find_sql *q, const struct condition *c, struct fault *f)
 {
 	if (is_words(c))
 		return add_indexed(q, c, f);
 	switch (c->kind) {
 	case CONDITION_AND:
 	case CONDITION_OR:
-		if (find_sql_add(q, "(", f) < 0 || add_condition(q, c->left, f) < 0 ||
-			find_sql_add(q, c->kind == CONDITION_AND ? " AND " : " OR ", f) < 0 ||
-			add_condition(q, c->right, f) < 0)
-			return -1;
-		return find_sql_add(q, ")", f);
+		return add_joined(q, c, f);
 	case CONDITION_NOT:
-		if (find_sql_add(q, "(NOT ", f) < 0 || add_condition(q, c->left, f) < 0)
-			return -1;
-		return find_sql_add(q, ")", f);
+		return add_not(q, c, f);
 	case CONDITION_ACCOUNT:
 		return add_account(q, c->text, f);
 	case CONDITION_ID:
@@ -293,6 +319,19 @@ static int add_condition(struct find_sql *q, const struct condition *c, struct f
 	return add_indexed(q, c, f);
 }
 
+static int add_condition(
+	struct find_sql *q, const struct condition *c, enum place place, struct fault *f)
+{
+	bool enclosed = (c->kind == CONDITION_OR && place > PLACE_OR) ||
+			(c->kind == CONDITION_AND && place > PLACE_AND);
+
+	if (enclosed && find_sql_add(q, "(", f) < 0)
+		return -1;
+	if (add_bare(q, c, f) < 0)
+		return -1;
+	return enclosed ? find_sql_add(q, ")", f) : 0;
+}
+
 /* Of what must all hold, each by itself: one that the index answers leads to the messages, instead
  * of being looked up for each of them. */
 static int add_conjuncts(struct find_sql *q, const struct condition *c, struct fault *f)
@@ -303,7 +342,7 @@ static int add_conjuncts(struct find_sql *q, const struct condition *c, struct f
 		return add_conjuncts(q, c->right, f);
 	}
 	if (q->index == INDEX_ABSENT || (c->kind < CONDITION_DATE && !is_words(c)))
-		return add_condition(q, c, f);
+		return add_condition(q, c, PLACE_AND, f);
 	if (find_sql_add(q, "h.id IS NOT NULL AND ", f) < 0)
 		return -1;
 	return add_of_header(q, c, f);
@@ -337,7 +376,7 @@ int find_sql_where_unknown(struct find_sql *q, const struct condition *wanted, s
 		return -1;
 	if (q->index == INDEX_ATTACHED && find_sql_add(q, "h.id IS NULL AND ", f) < 0)
 		return -1;
-	if (add_condition(q, wanted, f) < 0)
+	if (find_sql_add(q, "(", f) < 0 || add_condition(q, wanted, PLACE_OR, f) < 0)
 		return -1;
-	return find_sql_add(q, " IS NULL", f);
+	return find_sql_add(q, ") IS NULL", f);
 }

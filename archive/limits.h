@@ -148,6 +148,7 @@
 #define LIMIT_QUERY	       2048 /* bytes of a query, as the ledger tells it */
 #define LIMIT_QUERY_DEPTH      64   /* of its tree */
 #define LIMIT_QUERY_TERMS      256  /* conditions in it */
+#define LIMIT_QUERY_NESTING    8    /* parentheses and NOTs in each other: SQLite parses it */
 #define LIMIT_HEALTH_TEXT      512  /* of what stood in the way of an account's polls */
 
 /* Sealed segments */

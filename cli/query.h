@@ -51,6 +51,8 @@ int query_set(struct query *ret, struct condition *wanted, struct fault *f) MUST
 
 /* wanted in the words of the language: what reads as the same tree. FAULT_LIMIT. */
 int query_canonical(const struct condition *wanted, struct buffer *to, struct fault *f) MUST_CHECK;
+/* How many parentheses and NOTs are in each other there. */
+unsigned query_nesting(const struct condition *wanted);
 
 /* Before a query that needs the index is answered: brings it up to date, if that can be done now.
  * QUERY_ALL: where messages remain of which nobody knows whether they match, that is said, and

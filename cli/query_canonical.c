@@ -151,3 +151,17 @@ int query_canonical(const struct condition *wanted, struct buffer *to, struct fa
 {
 	return wanted ? add_tree(to, wanted, HOLD_OR, f) : 0;
 }
+
+static unsigned nesting(const struct condition *c, enum hold place)
+{
+	unsigned own = (hold_of(c) < place ? 1u : 0u) + (c->kind == CONDITION_NOT ? 1u : 0u);
+	unsigned left = c->left ? nesting(c->left, hold_of(c)) : 0;
+	unsigned right = c->right ? nesting(c->right, hold_of(c)) : 0;
+
+	return own + (left > right ? left : right);
+}
+
+unsigned query_nesting(const struct condition *wanted)
+{
+	return wanted ? nesting(wanted, HOLD_OR) : 0;
+}

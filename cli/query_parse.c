@@ -1,5 +1,7 @@
 #include "cli/query_parse.h"
 
+#include "cli/query.h"
+
 /* ---- Lists ----------------------------------------------------------------------------------- */
 
 void query_list_deinit(struct query_list *l)
@@ -296,9 +298,11 @@ static unsigned terms_of(const struct condition *c)
 
 int query_check_size(const struct condition *c, struct fault *f)
 {
-	if (depth_of(c) > LIMIT_QUERY_DEPTH)
+	if (depth_of(c) > LIMIT_QUERY_DEPTH || query_nesting(c) > LIMIT_QUERY_NESTING)
 		return fault_set(f, FAULT_USAGE, SCOPE_SESSION, 0,
-			"the query is nested too deeply; %d levels are allowed", LIMIT_QUERY_DEPTH);
+			"the query is nested too deeply; %d parentheses and NOTs may be in each "
+			"other",
+			LIMIT_QUERY_NESTING);
 	if (terms_of(c) > LIMIT_QUERY_TERMS)
 		return fault_set(f, FAULT_USAGE, SCOPE_SESSION, 0,
 			"the query has more than %d conditions", LIMIT_QUERY_TERMS);

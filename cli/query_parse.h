@@ -30,5 +30,5 @@ int query_list_join(struct query_list *l, enum condition_kind kind, struct condi
 int query_parse(struct query_lexer *l, const struct query_context *context, struct condition **ret,
 	struct fault *f) MUST_CHECK;
 
-/* FAULT_USAGE: deeper than LIMIT_QUERY_DEPTH, or of more than LIMIT_QUERY_TERMS terms. */
+/* FAULT_USAGE: beyond LIMIT_QUERY_DEPTH, LIMIT_QUERY_NESTING or LIMIT_QUERY_TERMS. */
 int query_check_size(const struct condition *c, struct fault *f) MUST_CHECK;

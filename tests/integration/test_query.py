@@ -196,12 +196,18 @@ def what_is_not_indexed_is_said_and_not_guessed(folder):
     check('4 messages are not indexed yet' in refused.err
           and '--accept-unindexed' in refused.err, refused.err)
     check(not (folder / 'out').exists(), 'nothing was written')
+    restore = ['restore', 'from:bob', '--to', f'maildir:{folder / "mail"}']
+    refused = keep.run(*restore, code=PARTLY)
+    check('4 messages are not indexed yet' in refused.err, refused.err)
+    check(not (folder / 'mail').exists(), 'nothing was restored')
     keep.run('export', 'account:anna', '--format', 'eml', '--output', folder / 'all')
     accepted = keep.run(*export, '--accept-unindexed', code=NOTHING)
     check('left out' in accepted.err, accepted.err)
     keep.worker = None
     equal(keep.found('from:bob'), ['bob'], 'indexed in passing')
     keep.run(*export)
+    keep.run(*restore)
+    equal([p.read_bytes() for p in (folder / 'mail').rglob('cur/*')], [MAIL['bob']], 'restored')
 
 
 @case

@@ -322,6 +322,25 @@ static void trees_of_both(void **state)
 	expect(w, not_(either(words(FIELD_FROM, "anna"), words(FIELD_FROM, "bob"))), "42", 0);
 }
 
+/* a OR b AND (a OR b AND (...)), whose innermost is a word in an index, and the same with NOT. */
+static void a_query_as_deep_as_it_may_be_is_answered(void **state)
+{
+	struct world *w = *state;
+
+	make(w, MESSAGES);
+	for (int negated = 0; negated < 2; negated++) {
+		struct condition *c =
+			either(words(FIELD_FROM, "dave"), leaf(CONDITION_ACCOUNT, "x"));
+
+		for (int i = 0; i < LIMIT_QUERY_NESTING; i += negated ? 2 : 1) {
+			c = negated ? not_(c) : c;
+			c = either(leaf(CONDITION_ACCOUNT, "bob"),
+				both(leaf(CONDITION_ACCOUNT, "anna"), c));
+		}
+		expect(w, c, "4", 0);
+	}
+}
+
 static void what_is_not_indexed_is_neither_found_nor_forgotten(void **state)
 {
 	struct world *w = *state;
@@ -550,6 +569,7 @@ int main(void)
 		WORLD_DROP_TEST(nothing_that_somebody_writes_is_syntax),
 		WORLD_DROP_TEST(dates_ids_and_attachments),
 		WORLD_DROP_TEST(trees_of_both),
+		WORLD_DROP_TEST(a_query_as_deep_as_it_may_be_is_answered),
 		WORLD_DROP_TEST(what_is_not_indexed_is_neither_found_nor_forgotten),
 		WORLD_DROP_TEST(one_that_could_not_be_read_is_counted),
 		WORLD_DROP_TEST(a_row_of_other_bytes_counts_for_nothing),

@@ -260,6 +260,15 @@ static void a_query_has_its_limits(void **state)
 		assert_int_equal(buffer_append_text(&deep, "NOT ", &f), 0);
 	assert_int_equal(buffer_append_text(&deep, "a", &f), 0);
 	expect_wrong(buffer_text(&deep), (size_t)LIMIT_QUERY_DEPTH * 4, 3, "too deeply");
+	deep.len = 0;
+	for (int i = 0; i < LIMIT_QUERY_NESTING; i++)
+		assert_int_equal(buffer_append_text(&deep, "NOT ", &f), 0);
+	assert_int_equal(buffer_append_text(&deep, "size:1", &f), 0);
+	/* Its canonical text has parentheses. */
+	assert_int_equal(read_line(buffer_text(&deep), &q, &f), -1);
+	assert_non_null(strstr(f.text, "8 parentheses and NOTs"));
+	assert_int_equal(read_line(buffer_text(&deep) + 4, &q, &f), 0);
+	query_deinit(&q);
 	for (int i = 0; i < LIMIT_QUERY_TERMS + 1; i++)
 		assert_int_equal(buffer_append_text(&many, "a|", &f), 0);
 	assert_int_equal(read_line(buffer_text(&many), &q, &f), 0 - 1);
