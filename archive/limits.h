@@ -59,6 +59,7 @@
 #define LIMIT_RESTORE_BYTES	  (8 * MIB) /* of them, unless one is larger */
 #define LIMIT_RESTORE_SETTLE_MS	  3000	    /* until a server has done what a cut session asked */
 #define LIMIT_RESTORE_WAIT_MS	  300000    /* between two tries, where the server does not say */
+#define LIMIT_MIGRATE_JOBS	  32	    /* mailboxes at once */
 #define LIMIT_RESTORE_TRIES	  12	    /* in a row that brought nothing */
 
 /* Logging in */

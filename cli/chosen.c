@@ -104,12 +104,12 @@ static int set_user(struct account *a, const char *user, const char *option, str
 	return 0;
 }
 
-int login_options_read(
-	struct account *a, const struct arguments *args, const char *option, struct fault *f)
+int login_options_read_for(struct account *a, const struct arguments *args, const char *user,
+	const char *option, struct fault *f)
 {
 	const char *ca = option_value(args, "tls-ca-file"), *pin = option_value(args, "tls-pin");
 
-	if (set_user(a, option_value(args, "user"), option, f) < 0 ||
+	if (set_user(a, user ? user : option_value(args, "user"), option, f) < 0 ||
 		set_tls(a, option_value(args, "tls"), f) < 0 || set_secret_source(a, args, f) < 0 ||
 		set_auth(a, option_value(args, "auth"), f) < 0)
 		return -1;
@@ -117,6 +117,12 @@ int login_options_read(
 		(pin && set_text(&a->tls_pin, pin, f) < 0))
 		return -1;
 	return set_default_name(a, f);
+}
+
+int login_options_read(
+	struct account *a, const struct arguments *args, const char *option, struct fault *f)
+{
+	return login_options_read_for(a, args, NULL, option, f);
 }
 
 static int read_url_account(

@@ -46,6 +46,9 @@ void chosen_deinit(struct chosen *c);
  * FAULT_USAGE. */
 int login_options_read(struct account *a, const struct arguments *args, const char *option,
 	struct fault *f) MUST_CHECK;
+/* The same with this user, NULL: that of --user. */
+int login_options_read_for(struct account *a, const struct arguments *args, const char *user,
+	const char *option, struct fault *f) MUST_CHECK;
 
 /* "account NAME: TEXT; what to do about it" on stderr, each part once. */
 void account_complain(struct run *run, const struct account *a, const struct fault *f);

@@ -1,5 +1,6 @@
 #include "cli/chosen.h"
 #include "cli/command.h"
+#include "cli/indexing.h"
 #include "cli/query.h"
 #include "cli/restore_folder.h"
 #include "cli/restore_report.h"
@@ -8,6 +9,7 @@
 
 #include "archive/decimal.h"
 #include "archive/escape.h"
+#include "archive/index.h"
 #include "archive/limits.h"
 #include "archive/record.h"
 
@@ -84,7 +86,7 @@ static int read_arguments(struct restore *x, struct fault *f)
 	if (!to)
 		return fault_set(f, FAULT_USAGE, SCOPE_SESSION, 0,
 			"restore needs --to imaps://user@host/Folder, or --to maildir:PATH");
-	if (restore_target_read(&x->target, to, a, f) < 0 || read_flags(x, f) < 0 ||
+	if (restore_target_read(&x->target, to, NULL, a, f) < 0 || read_flags(x, f) < 0 ||
 		read_connections(x, f) < 0 || read_folder(x, f) < 0)
 		return -1;
 	x->order.target = x->target.place;
@@ -174,6 +176,56 @@ static int restore_now(struct restore *x)
 	return status;
 }
 
+/* Dates come from the index: how many of those that match it does not know. */
+static int count_unindexed(struct restore *x, uint64_t *ret, struct fault *f)
+{
+	struct find_cursor *c CLEANUP(find_closep) = NULL;
+	struct index_state state;
+	struct message m;
+	int r;
+
+	*ret = 0;
+	if (store_index_state(x->run->store, &state, f) < 0 ||
+		find_open(x->run->store, x->query.wanted, NULL, &c, f) < 0)
+		return -1;
+	while (state.indexed < state.messages && (r = find_next(c, &m, f)) != 0) {
+		struct indexed indexed CLEANUP(indexed_deinit) = {0};
+
+		if (r > 0)
+			r = store_indexed(x->run->store, &m, &indexed, f);
+		if (r < 0)
+			return -1;
+		*ret += r == INDEX_NONE;
+	}
+	return 0;
+}
+
+static int check_index(struct restore *x)
+{
+	struct run *run = x->run;
+	char n[TEXT_NUMBER];
+	uint64_t unindexed;
+	struct fault f;
+
+	if (indexing_catch_up(run, &f) < 0 || count_unindexed(x, &unindexed, &f) < 0)
+		return run_fail(run, &f);
+	if (unindexed == 0)
+		return STATUS_DONE;
+	(void)text_count(unindexed, n);
+	if (option_given(&run->arguments, "accept-unindexed")) {
+		run_complain(run,
+			"%s %s not indexed, and get the date of archiving unless an "
+			"import knew another",
+			n, plural(unindexed, "message is", "messages are"));
+		return STATUS_DONE;
+	}
+	run_complain(run,
+		"%s %s not indexed, so that their dates are not known; popkeep index indexes them "
+		"or says why not, --accept-unindexed gives them the date of archiving",
+		n, plural(unindexed, "message is", "messages are"));
+	return STATUS_PARTLY;
+}
+
 static int restore_run(struct run *run)
 {
 	struct restore x CLEANUP(restore_deinit) = {.run = run};
@@ -186,10 +238,12 @@ static int restore_run(struct run *run)
 		return status;
 	if (read_secret(&x, &f) < 0 || open_archive(&x, &f) < 0)
 		return run_fail(run, &f);
+	stop_catch_signals();
 	status = query_ready(run, &x.query, QUERY_ALL);
+	if (status == STATUS_DONE)
+		status = check_index(&x);
 	if (status != STATUS_DONE)
 		return status;
-	stop_catch_signals();
 	return restore_now(&x);
 }
 

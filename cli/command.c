@@ -8,9 +8,9 @@
 const struct command *const commands[] = {&command_init, &command_account_add,
 	&command_account_list, &command_account_check, &command_account_accept, &command_fetch,
 	&command_status, &command_search, &command_show, &command_export, &command_import,
-	&command_restore, &command_verify, &command_copy, &command_rebuild, &command_index,
-	&command_seal, &command_repack, &command_salvage, &command_log, &command_help,
-	&command_version, NULL};
+	&command_restore, &command_migrate, &command_verify, &command_copy, &command_rebuild,
+	&command_index, &command_seal, &command_repack, &command_salvage, &command_log,
+	&command_help, &command_version, NULL};
 
 const struct option_spec global_options[] = {
 	{"archive", 'C', "ARCHIVE", "the archive's folder"},

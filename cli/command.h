@@ -36,8 +36,8 @@ int command_unknown(const char *const *words, size_t n, struct fault *f);
 extern const struct command command_init, command_account_add, command_account_list,
 	command_account_check, command_account_accept, command_fetch, command_status,
 	command_search, command_show, command_export, command_import, command_verify, command_copy,
-	command_restore, command_rebuild, command_index, command_seal, command_repack,
-	command_salvage, command_log, command_help, command_version;
+	command_restore, command_migrate, command_rebuild, command_index, command_seal,
+	command_repack, command_salvage, command_log, command_help, command_version;
 
 /* The text of `popkeep help`, with all commands or the everyday ones. */
 void help_print_all(struct run *run, bool all);

@@ -39,6 +39,7 @@ static const struct {
 	{"FOLDER", NOTHING},
 	{"FORMAT", FORMATS},
 	{"HEX", NOTHING},
+	{"HOW", NOTHING},
 	{"ID", NOTHING},
 	{"KIND", KINDS_OF_MAIL},
 	{"MECHANISM", NOTHING},

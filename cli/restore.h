@@ -12,6 +12,12 @@ enum restore_gone {
 	GONE_STAYS  /* somebody took it away there: it stays away */
 };
 
+enum restore_compare {
+	COMPARE_SIZES,	 /* each folder is listed in the end */
+	COMPARE_DIGESTS, /* and what was sent is fetched back, all its bytes compared */
+	COMPARE_NONE	 /* the server's word counts */
+};
+
 /* What is to be done; all borrowed. */
 struct restore_order {
 	struct store *store;
@@ -27,7 +33,7 @@ struct restore_order {
 	unsigned connections;
 	enum restore_gone gone;
 	bool look_only; /* nothing is changed: a dry run */
-	bool compare;	/* what was sent is fetched back, and its bytes are compared */
+	enum restore_compare compare;
 };
 
 struct restore_sums {

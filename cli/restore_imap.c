@@ -172,6 +172,9 @@ static void merge_message(
 	if (l->kind == JOURNAL_INTENT) {
 		i->state = ITEM_DOUBT;
 		g->doubt = l->t > g->doubt ? l->t : g->doubt;
+	} else if (l->kind == JOURNAL_COMPARED) {
+		i->compared = i->state == ITEM_DONE;
+		return;
 	} else if (l->kind == JOURNAL_DONE && l->uid_validity == folder->validity_before) {
 		i->state = ITEM_DONE;
 		i->uid = l->uid;
@@ -348,7 +351,7 @@ static int check_end(struct imap_restore *x, struct fault *f)
 {
 	bool stopping = x->stopping;
 
-	if (stopping && x->why.code != FAULT_LIMIT)
+	if ((stopping && x->why.code != FAULT_LIMIT) || x->order->compare == COMPARE_NONE)
 		return 0;
 	x->stopping = false;
 	if (verify(x, f) < 0)
@@ -461,7 +464,7 @@ static int work(struct imap_restore *x, struct fault *f)
 		return -1;
 	if (check_end(x, f) < 0)
 		return -1;
-	if (!x->stopping && x->order->compare) {
+	if (!x->stopping && x->order->compare == COMPARE_DIGESTS) {
 		x->label = "comparing";
 		x->done_bytes = x->done_items = 0;
 		if (send_compare(x, f) < 0)

@@ -39,7 +39,8 @@ struct item {
 	unsigned size_high : 2;
 	unsigned state : 4; /* enum item_state */
 	unsigned flags : 8;
-	unsigned tries : 4;
+	unsigned tries : 2;
+	unsigned compared : 1; /* its bytes at the target were looked at */
 };
 
 static inline uint64_t item_id(const struct item *i)

@@ -5,6 +5,7 @@
  *	mailbox <n> <uidvalidity> <uidnext> <t>			seen when a run began
  *	intent <n> <id> <digest> <size> <t>			about to be sent
  *	done <n> <id> <digest> <size> <uidvalidity> <uid>	it is in the mailbox
+ *	compared <n> <id> <digest>				was fetched back
  *	not <n> <id> <digest>					was not taken
  *
  * Numbers are decimal, t in milliseconds since 1970, digest the first 16 hex digits of the
@@ -154,11 +155,12 @@ static int add_words(struct journal *j, const struct journal_line *l, struct fau
 			"done %" PRIu32 " %" PRIu64 " %016" PRIx64 " %" PRIu64 " %" PRIu32
 			" %" PRIu32,
 			l->folder, l->id, l->digest, l->size, l->uid_validity, l->uid);
+	case JOURNAL_COMPARED:
 	case JOURNAL_NOT:
 		break;
 	}
-	return buffer_append_format(
-		&j->out, f, "not %" PRIu32 " %" PRIu64 " %016" PRIx64, l->folder, l->id, l->digest);
+	return buffer_append_format(&j->out, f, "%s %" PRIu32 " %" PRIu64 " %016" PRIx64,
+		l->kind == JOURNAL_NOT ? "not" : "compared", l->folder, l->id, l->digest);
 }
 
 int journal_add(struct journal *j, const struct journal_line *line, struct fault *f)
@@ -288,8 +290,8 @@ static int parse(struct journal *j, struct slice text, struct journal_line *l, s
 		l->kind = JOURNAL_DONE;
 		good = message_of(w, l) && decimal_parse(w[4], &l->size) &&
 		       number32(w[5], &l->uid_validity) && number32(w[6], &l->uid);
-	} else if (n == 4 && is_word(w[0], "not")) {
-		l->kind = JOURNAL_NOT;
+	} else if (n == 4 && (is_word(w[0], "not") || is_word(w[0], "compared"))) {
+		l->kind = is_word(w[0], "not") ? JOURNAL_NOT : JOURNAL_COMPARED;
 		good = message_of(w, l);
 	}
 	return good ? JOURNAL_LINE : 0;

@@ -9,13 +9,14 @@
 struct journal;
 
 enum journal_kind {
-	JOURNAL_FOLDER,	 /* a number for a name: folder, name */
-	JOURNAL_MAILBOX, /* as the server had it when a run began: folder, uid_validity, uid
-			  * (UIDNEXT, 0 not told), t */
-	JOURNAL_INTENT,	 /* about to be sent: folder, id, digest, size, t */
-	JOURNAL_DONE,	 /* it is there: folder, id, digest, size, uid_validity, uid; uid 0: the
-			  * server did not say which */
-	JOURNAL_NOT	 /* an intent that came to nothing for certain: folder, id, digest */
+	JOURNAL_FOLDER,	  /* a number for a name: folder, name */
+	JOURNAL_MAILBOX,  /* as the server had it when a run began: folder, uid_validity, uid
+			   * (UIDNEXT, 0 not told), t */
+	JOURNAL_INTENT,	  /* about to be sent: folder, id, digest, size, t */
+	JOURNAL_DONE,	  /* it is there: folder, id, digest, size, uid_validity, uid; uid 0: the
+			   * server did not say which */
+	JOURNAL_COMPARED, /* its bytes were fetched back: folder, id, digest */
+	JOURNAL_NOT	  /* an intent that came to nothing for certain: folder, id, digest */
 };
 
 struct journal_line {

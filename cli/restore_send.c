@@ -10,7 +10,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-enum { ANNOUNCE_MOST = 64, CHECKS_MOST = 1, TRIES_MOST = 3, DRAIN_MS = 10000, TURN_MS = 200 };
+enum { ANNOUNCE_MOST = 64, CHECKS_MOST = 32, TRIES_MOST = 3, DRAIN_MS = 10000, TURN_MS = 200 };
 
 static struct item *item_of(struct imap_restore *x, const struct job *j)
 {
@@ -55,16 +55,28 @@ static void take_back(struct job *j)
 	j->line = NULL;
 }
 
-/* Nothing came of it, and that is certain. */
-static int note_not(struct imap_restore *x, const struct job *j, struct fault *f)
+static int note(
+	struct imap_restore *x, const struct job *j, enum journal_kind kind, struct fault *f)
 {
 	const struct item *i = &x->items.all[j->item];
-	const struct journal_line line = {.kind = JOURNAL_NOT,
+	const struct journal_line line = {.kind = kind,
 		.folder = x->items.folders[i->folder].journal,
 		.id = item_id(i),
 		.digest = journal_digest(&j->message.digest)};
 
 	return journal_add(x->journal, &line, f);
+}
+
+/* Nothing came of it, and that is certain. */
+static int note_not(struct imap_restore *x, const struct job *j, struct fault *f)
+{
+	return note(x, j, JOURNAL_NOT, f);
+}
+
+static int note_compared(struct imap_restore *x, const struct job *j, struct fault *f)
+{
+	item_of(x, j)->compared = 1;
+	return note(x, j, JOURNAL_COMPARED, f);
 }
 
 static int refuse(struct imap_restore *x, struct job *j, const char *text, struct fault *f)
@@ -539,6 +551,8 @@ static int candidate_checked(struct imap_restore *x, struct job *j, struct fault
 		x->items.folders[i->folder].there++;
 		x->sums->found += !(i->flags & ITEM_DOUBTED);
 		r = note_done(x, i, &j->message, f);
+		if (r == 0)
+			r = note_compared(x, j, f);
 		job_free(x, j);
 		return r;
 	}
@@ -584,6 +598,8 @@ static int fetched_back(struct imap_restore *x, struct job *j, bool got, struct 
 		x->sums->compared++;
 		if (digest_compare(&fetched, &ours) != 0)
 			i->flags |= ITEM_CHANGED;
+		if (note_compared(x, j, f) < 0)
+			return -1;
 	}
 	x->done_items++;
 	x->done_bytes += j->message.size_bytes;
@@ -765,7 +781,7 @@ static int read_sent(struct imap_restore *x, struct find_cursor *c, struct fault
 	for (struct item *i = items_first(&x->items, m.id); i; i = items_next(&x->items, i)) {
 		struct job *j;
 
-		if (i->state != ITEM_DONE || i->uid == 0 || i->flags & (ITEM_FOUND | ITEM_EARLIER))
+		if (i->state != ITEM_DONE || i->uid == 0 || i->compared)
 			continue;
 		j = job_new(x);
 		if (!j)

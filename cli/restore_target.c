@@ -92,8 +92,8 @@ int restore_target_name(struct restore_target *t, struct fault *f)
 	return take_text(&t->shown, &text, f);
 }
 
-int restore_target_read(
-	struct restore_target *ret, const char *to, const struct arguments *args, struct fault *f)
+int restore_target_read(struct restore_target *ret, const char *to, const char *user,
+	const struct arguments *args, struct fault *f)
 {
 	account_init(&ret->account);
 	if (strncmp(to, MAILDIR, sizeof MAILDIR - 1) == 0) {
@@ -103,7 +103,7 @@ int restore_target_read(
 	}
 	if (account_set_imap_url(&ret->account, to, &ret->folder, f) < 0)
 		return fault_prefix(f, "--to");
-	if (login_options_read(&ret->account, args, "--to", f) < 0)
+	if (login_options_read_for(&ret->account, args, user, "--to", f) < 0)
 		return -1;
 	return restore_target_name(ret, f);
 }

@@ -13,9 +13,10 @@ struct restore_target {
 	char *shown; /* the whole of it without a secret, for ledger and people; escaped */
 };
 
-/* --to (a URL, or maildir:PATH) with LOGIN_OPTIONS. FAULT_USAGE. */
-int restore_target_read(struct restore_target *ret, const char *to, const struct arguments *args,
-	struct fault *f) MUST_CHECK;
+/* --to (a URL, or maildir:PATH) with LOGIN_OPTIONS; user: instead of --user, or NULL. FAULT_USAGE.
+ */
+int restore_target_read(struct restore_target *ret, const char *to, const char *user,
+	const struct arguments *args, struct fault *f) MUST_CHECK;
 /* place and shown, once account and folder are as they shall be. */
 int restore_target_name(struct restore_target *t, struct fault *f) MUST_CHECK;
 void restore_target_deinit(struct restore_target *t);
