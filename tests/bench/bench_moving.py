@@ -14,12 +14,13 @@ BENCH_ROUNDS (default 3), BENCH_MESSAGES (100000), BENCH_PUSHED (10000),
 BENCH_FORMATS (of export: all); BENCH_TMPFS: a folder in
 memory with 6 GB of room (default /dev/shm); BENCH_DIR as in bench.py: the disk on which import is
 durable. MB is 10^6 bytes of mail; CPU is that of the command and of all that it started; the peak
-is the largest sum of the resident memory of these processes, sampled, or the largest of one as the
-kernel counted it where that is more.
+is the largest sum of the memory of these processes, sampled (what they share is counted once), or
+the largest of one as the kernel counted it where that is more.
 """
 import json
 import os
 import pathlib
+import re
 import shutil
 import statistics
 import subprocess
@@ -40,24 +41,26 @@ MESSAGES = int(os.environ.get('BENCH_MESSAGES', '100000'))
 PUSHED = int(os.environ.get('BENCH_PUSHED', '10000'))
 FORMATS = os.environ.get('BENCH_FORMATS', 'mboxrd maildir eml tar tar.zst zip').split()
 PASSWORD = 'secret'
-SAMPLE_SECONDS = 0.02
+SAMPLE_SECONDS = 0.05
 
 
 # ---- One command, measured --------------------------------------------------------------------
 
-def resident(pid):
-    """Bytes of all processes below pid, without itself."""
-    total, pages = 0, os.sysconf('SC_PAGE_SIZE')
+def memory(pid):
+    """Bytes of all processes below pid, without itself: their proportional set size."""
+    total = 0
     try:
         children = pathlib.Path(f'/proc/{pid}/task/{pid}/children').read_text().split()
     except OSError:
         return 0
     for child in children:
         try:
-            total += int(pathlib.Path(f'/proc/{child}/statm').read_text().split()[1]) * pages
-        except (OSError, IndexError):
+            rollup = pathlib.Path(f'/proc/{child}/smaps_rollup').read_text()
+        except OSError:
             continue
-        total += resident(child)
+        found = re.search(r'^Pss: +(\d+) kB', rollup, re.M)
+        total += int(found[1]) * 1024 if found else 0
+        total += memory(child)
     return total
 
 
@@ -69,7 +72,7 @@ class Sampler(threading.Thread):
 
     def run(self):
         while not self.ended.wait(SAMPLE_SECONDS):
-            self.peak = max(self.peak, resident(self.pid))
+            self.peak = max(self.peak, memory(self.pid))
 
 
 class Run:
@@ -94,7 +97,8 @@ def show(name, runs, size, count):
     walls = sorted(r.wall for r in runs)
     wall, cpu = statistics.median(walls), statistics.median(r.cpu for r in runs)
     print(f'  {name:<28} {size / 1e6 / wall:6.0f} MB/s, {count / wall:7.0f} messages/s; {wall:.2f} s '
-          f'({walls[0]:.2f} to {walls[-1]:.2f}), CPU {cpu:.2f} s = {count / cpu:.0f} messages a CPU second, '
+          f'({walls[0]:.2f} to {walls[-1]:.2f}), CPU {cpu:.2f} s = {size / 1e6 / cpu:.0f} MB and '
+          f'{count / cpu:.0f} messages a CPU second, '
           f'peak {max(r.peak for r in runs):.0f} MB', flush=True)
     return wall
 
