@@ -91,6 +91,12 @@ static bool is_archive(struct slice begin)
 	       (begin.len > USTAR_AT + 5 && memcmp(begin.data + USTAR_AT, "ustar", 5) == 0);
 }
 
+/* A "From " that no line's end follows is text. */
+static bool is_mbox(struct slice begin)
+{
+	return begins(begin, "From ", 5) && memchr(begin.data, '\n', begin.len);
+}
+
 enum import_what import_what(struct slice begin)
 {
 	if (begin.len == 0)
@@ -99,14 +105,14 @@ enum import_what import_what(struct slice begin)
 		return WHAT_PACKED;
 	if (begins(begin, "\xef\xbb\xbf", 3))
 		begin = slice_of(begin.data + 3, begin.len - 3);
-	if (begins(begin, "From ", 5))
+	if (is_mbox(begin))
 		return WHAT_MBOX;
 	if (is_header(begin))
 		return WHAT_MESSAGE;
 	/* Empty lines before the first message are nobody's. */
 	while (begin.len > 0 && (begin.data[0] == '\n' || begin.data[0] == '\r'))
 		begin = slice_of(begin.data + 1, begin.len - 1);
-	return begins(begin, "From ", 5) ? WHAT_MBOX : WHAT_OTHER;
+	return is_mbox(begin) ? WHAT_MBOX : WHAT_OTHER;
 }
 
 bool import_is_eml(const char *name)

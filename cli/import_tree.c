@@ -191,7 +191,8 @@ static int read_by_content(struct reading *r, struct fault *f)
 
 	if (is_message(r) && import_is_compressed(peek))
 		return read_compressed(r, f);
-	if (is_message(r) && (r->file->is_in_maildir || what != WHAT_MBOX))
+	bool forced = r->tree->options->format == IMPORT_EML;
+	if (is_message(r) && (forced || r->file->is_in_maildir || what != WHAT_MBOX))
 		return large ? read_large(r, f) : give_whole(r, f);
 	if (what == WHAT_MBOX || r->tree->options->format == IMPORT_MBOX)
 		return read_mbox(r, f);
