@@ -191,8 +191,7 @@ static int read_by_content(struct reading *r, struct fault *f)
 
 	if (is_message(r) && import_is_compressed(peek))
 		return read_compressed(r, f);
-	bool forced = r->tree->options->format == IMPORT_EML;
-	if (is_message(r) && (forced || r->file->is_in_maildir || what != WHAT_MBOX))
+	if (is_message(r))
 		return large ? read_large(r, f) : give_whole(r, f);
 	if (what == WHAT_MBOX || r->tree->options->format == IMPORT_MBOX)
 		return read_mbox(r, f);

@@ -164,7 +164,7 @@ def as_appended(data):
     """What Dovecot gives back of a message that was appended to one of its Maildirs by IMAP. Of an
     mbox it differs more: a message that is a header only gets an empty line."""
     data = data.replace(b'\0', b'\x80').replace(b'\r\n', b'\n')
-    return re.sub(rb'(?<!\r)\n', b'\r\n', data)
+    return re.sub(rb'(?<!\r)\n', b'\r\n', data.removesuffix(b'\r'))
 
 
 class Missing(Exception):
