@@ -159,9 +159,14 @@ static const char *trouble(struct packed *p, char *text, size_t size)
 	return escape_text(slice_text(said ? said : "damaged"), text, size);
 }
 
+static bool is_raw(const struct packed *p)
+{
+	return archive_format(p->archive) == ARCHIVE_FORMAT_RAW;
+}
+
 enum { ENTRY = 1 };
 
-/* ENTRY, 0 at the end, IMPORT_BROKEN + 1 … <0 as everywhere. */
+/* ENTRY, 0 at the end, or ENTRY_BROKEN: what comes behind it cannot be read. */
 enum { ENTRY_BROKEN = 2 };
 static int next_entry(struct packed *p, struct fault *f)
 {
@@ -257,7 +262,8 @@ static void split_path(const char *path, struct entry_path *ret)
 		ret->above = slice_of(path, (size_t)(before - 1 - path));
 }
 
-static int add_maildir_path(struct buffer *folder, struct slice path, struct fault *f)
+static int add_maildir_path(
+	const struct packed *p, struct buffer *folder, struct slice path, struct fault *f)
 {
 	while (path.len > 0) {
 		const uint8_t *slash = memchr(path.data, '/', path.len);
@@ -269,7 +275,7 @@ static int add_maildir_path(struct buffer *folder, struct slice path, struct fau
 		n += slash != NULL;
 		path = slice_of(path.data + n, path.len - n);
 	}
-	return place_finish_maildir(folder, f);
+	return p->options->folder_is_named ? 0 : place_finish_maildir(folder, f);
 }
 
 /* "mail.zip: inbox/1.eml" */
@@ -422,7 +428,7 @@ static int describe(struct packed *p, const char *path, struct entry_found *e, s
 	if (!e->found.where || place_add_path(&e->folder, slice_text(p->folder), f) < 0)
 		return -1;
 	if (at.in_maildir) {
-		if (add_maildir_path(&e->folder, at.above, f) < 0 ||
+		if (add_maildir_path(p, &e->folder, at.above, f) < 0 ||
 			entry_flags(p, &at, &e->flags, f) < 0)
 			return -1;
 		e->found.received = maildir_received(slice_text(at.file), entry_time(p));
@@ -487,6 +493,8 @@ static int take_message(struct packed *p, const char *path, struct slice peek, s
 	entry_found_init(&e);
 	if (describe(p, path, &e, f) < 0)
 		return -1;
+	if (!is_raw(p) && archive_entry_size_is_set(p->entry))
+		e.found.size = (uint64_t)archive_entry_size(p->entry);
 	return import_message_read(&stream, &e.found, p->taker, f);
 }
 
@@ -735,11 +743,6 @@ static int packed_new(struct import_input *input, const char *name, const char *
 	}
 	*ret = TAKE(p);
 	return 0;
-}
-
-static bool is_raw(const struct packed *p)
-{
-	return archive_format(p->archive) == ARCHIVE_FORMAT_RAW;
 }
 
 int import_archive_read(struct import_input *input, const char *name, const char *folder,

@@ -200,29 +200,7 @@ static int remember_where(struct import_keep *k, const char *where, struct fault
 	return buffer_append(&k->where, where, n < LIMIT_IMPORT_NAME ? n : LIMIT_IMPORT_NAME, f);
 }
 
-static int keep_begin(void *context, const struct found *m, struct fault *f)
-{
-	struct import_keep *k = context;
-	size_t also = m->also_n < LIMIT_IMPORT_PLACES ? m->also_n : LIMIT_IMPORT_PLACES;
-
-	if (stop_requested())
-		return interrupted(f);
-	drop_message(k);
-	k->size = 0;
-	k->last = 0;
-	if (remember_where(k, m->where, f) < 0 || add_item(k, m, m->folder, TAG_FIRST, f) < 0)
-		return -1;
-	for (size_t n = 0; n < also; n++) {
-		if (add_item(k, m, m->also[n], TAG_ALSO, f) < 0)
-			return -1;
-	}
-	if (k->pool && spool_new(k->pool, &k->spool, f) < 0)
-		return -1;
-	k->state = INSIDE;
-	return 0;
-}
-
-static int count_refused(struct import_keep *k, const char *where, const char *why)
+static void count_refused(struct import_keep *k, const char *where, const char *why)
 {
 	struct json_line line;
 	char text[2048];
@@ -240,6 +218,47 @@ static int count_refused(struct import_keep *k, const char *where, const char *w
 	}
 	run_complain(
 		k->run, "refused: %s: %s", escape_text(slice_text(where), text, sizeof text), why);
+}
+
+/* IMPORT_SKIP. */
+static int refuse_large(struct import_keep *k, struct fault *f)
+{
+	const char *where = buffer_text(&k->where);
+	char why[128], size[TEXT_NUMBER];
+
+	drop_message(k);
+	k->state = SKIPPING;
+	(void)snprintf(why, sizeof why, "larger than %s (max-message-size)",
+		text_size(k->terms->largest, size));
+	if (!where)
+		return fault_memory(f);
+	count_refused(k, where, why);
+	return IMPORT_SKIP;
+}
+
+static int keep_begin(void *context, const struct found *m, struct fault *f)
+{
+	struct import_keep *k = context;
+	size_t also = m->also_n < LIMIT_IMPORT_PLACES ? m->also_n : LIMIT_IMPORT_PLACES;
+
+	if (stop_requested())
+		return interrupted(f);
+	drop_message(k);
+	k->size = 0;
+	k->last = 0;
+	if (remember_where(k, m->where, f) < 0)
+		return -1;
+	if (m->size > k->terms->largest)
+		return refuse_large(k, f);
+	if (add_item(k, m, m->folder, TAG_FIRST, f) < 0)
+		return -1;
+	for (size_t n = 0; n < also; n++) {
+		if (add_item(k, m, m->also[n], TAG_ALSO, f) < 0)
+			return -1;
+	}
+	if (k->pool && spool_new(k->pool, &k->spool, f) < 0)
+		return -1;
+	k->state = INSIDE;
 	return 0;
 }
 
@@ -255,7 +274,10 @@ static int keep_refuse(void *context, const struct found *m, const char *why, st
 		return 0;
 	}
 	drop_message(k);
-	return where ? count_refused(k, where, why) : fault_memory(f);
+	if (!where)
+		return fault_memory(f);
+	count_refused(k, where, why);
+	return 0;
 }
 
 static int put(struct import_keep *k, struct slice bytes, struct fault *f)
@@ -301,18 +323,11 @@ static int put_converted(struct import_keep *k, struct slice bytes, struct fault
 static int keep_bytes(void *context, struct slice bytes, struct fault *f)
 {
 	struct import_keep *k = context;
-	char why[128], size[TEXT_NUMBER];
 
 	if (k->state != INSIDE || bytes.len == 0)
 		return k->state == SKIPPING ? IMPORT_SKIP : 0;
-	if (bytes.len > k->terms->largest || k->size > k->terms->largest - bytes.len) {
-		(void)snprintf(why, sizeof why, "larger than %s (max-message-size)",
-			text_size(k->terms->largest, size));
-		if (keep_refuse(k, NULL, why, f) < 0)
-			return -1;
-		k->state = SKIPPING;
-		return IMPORT_SKIP;
-	}
+	if (bytes.len > k->terms->largest || k->size > k->terms->largest - bytes.len)
+		return refuse_large(k, f);
 	if (stop_requested())
 		return interrupted(f);
 	if (k->terms->ends == IMPORT_CRLF)

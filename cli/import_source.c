@@ -44,8 +44,9 @@ int import_message_read(const struct import_stream *stream, const struct found *
 
 	if (!piece)
 		return fault_memory(f);
-	if (taker->begin(taker->context, m, f) < 0)
-		return -1;
+	r = taker->begin(taker->context, m, f);
+	if (r != 0)
+		return r < 0 ? -1 : 0;
 	while ((r = stream->read(stream->context, piece, PIECE, &n, f)) == 0 && n > 0) {
 		int skip = taker->bytes(taker->context, slice_of(piece, n), f);
 
@@ -100,7 +101,8 @@ static int peek(struct source *s, struct slice *ret, struct fault *f)
 
 static int read_message(struct source *s, struct fault *f)
 {
-	const struct found m = {.where = s->path};
+	const struct found m = {
+		.where = s->path, .size = can_wind_back(s) ? (uint64_t)s->st.st_size : 0};
 	const struct import_stream stream = {
 		.context = &s->input, .name = s->path, .read = import_input_read};
 

@@ -23,6 +23,7 @@ struct found {
 	size_t also_n;
 	const char *flags;  /* those of IMAP and keywords, separated by single spaces; "" or NULL */
 	moment_ms received; /* 0: not known */
+	uint64_t size;	    /* in the source; 0: not known */
 };
 
 enum { IMPORT_SKIP = 1 };
@@ -32,8 +33,9 @@ struct import_taker {
 	/* A message begins; where a reader learns its folder and flags from its header, it has read
 	 * that before. */
 	int (*begin)(void *context, const struct found *m, struct fault *f);
-	/* Behind begin(). IMPORT_SKIP: the message was refused just now (too large): bytes() and
-	 * end() do nothing until the next begin(), and need not be called. */
+	/* Behind begin(). IMPORT_SKIP, also of begin() where it was told a size: the message was
+	 * refused just now (too large): bytes() and end() do nothing until the next begin(), and
+	 * need not be called. */
 	int (*bytes)(void *context, struct slice bytes, struct fault *f);
 	int (*end)(void *context, struct fault *f);
 	/* Found, and it cannot be taken; why is safe to print ("ends in the middle of a line").

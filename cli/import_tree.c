@@ -112,8 +112,11 @@ static int read_large(struct reading *r, struct fault *f)
 
 	if (!piece)
 		return fault_memory(f);
-	if (say_found(r, &m, f) < 0 || taker->begin(taker->context, &m, f) < 0)
+	if (say_found(r, &m, f) < 0)
 		return -1;
+	int begun = taker->begin(taker->context, &m, f);
+	if (begun != 0)
+		return begun < 0 ? -1 : 0;
 	while ((got = import_input_read(&input, piece, LIMIT_IMPORT_CHUNK, &n, f)) == 0 && n > 0) {
 		skip = taker->bytes(taker->context, slice_of(piece, n), f);
 		if (skip != 0)
@@ -139,9 +142,11 @@ static int give_whole(struct reading *r, struct fault *f)
 	struct found m;
 
 	r->tree->done += r->have;
-	if (say_found(r, &m, f) < 0 || taker->begin(taker->context, &m, f) < 0)
+	if (say_found(r, &m, f) < 0)
 		return -1;
-	int skip = taker->bytes(taker->context, slice_of(r->tree->whole, r->have), f);
+	int skip = taker->begin(taker->context, &m, f);
+	if (skip == 0)
+		skip = taker->bytes(taker->context, slice_of(r->tree->whole, r->have), f);
 	if (skip < 0)
 		return -1;
 	return skip == IMPORT_SKIP ? 0 : taker->end(taker->context, f);
@@ -154,9 +159,10 @@ static int read_compressed(struct reading *r, struct fault *f)
 
 	if (lseek(r->fd, 0, SEEK_SET) < 0)
 		return complain(r, strerror(errno), f);
-	int ret = say_found(r, &m, f) < 0
-			  ? -1
-			  : import_compressed_message(&input, &m, r->tree->taker, f);
+	if (say_found(r, &m, f) < 0)
+		return -1;
+	m.size = 0; /* nobody knows how much comes out of it */
+	int ret = import_compressed_message(&input, &m, r->tree->taker, f);
 	r->tree->done += (uint64_t)r->st.st_size;
 	return ret;
 }
@@ -432,7 +438,8 @@ static int read_level(struct level *l, struct fault *f)
 		return lose(l->tree, strerror(errno), f);
 	l->dir = dir;
 	if (buffer_append(&folder, l->folder->data, l->folder->len, f) < 0 ||
-		(l->is_maildir && place_finish_maildir(&folder, f) < 0))
+		(l->is_maildir && !l->tree->options->folder_is_named &&
+			place_finish_maildir(&folder, f) < 0))
 		return -1;
 	const char *text = buffer_text(&folder);
 	if (!text)
