@@ -1,7 +1,7 @@
 /* A Maildir is read while its server delivers and people read their mail. A file that is renamed
- * when its flags change, or that goes from new to cur, is looked for again by the part of its name
- * that stays; one that was read in new is not read again in cur. What came after the folder was
- * listed is left for the next time. */
+ * when its flags change, or that goes from new to cur, can be gone when it is opened, and missing
+ * in the list that readdir() gives. So both folders are listed until nothing changed meanwhile, and
+ * each time what was not read yet is read, by the part of its name that stays. */
 #include "cli/import_tree.h"
 
 #include "archive/file.h"
@@ -9,23 +9,22 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <time.h>
 
 struct maildir {
 	struct tree *tree;
 	const char *folder;
 	struct maildir_keywords *keywords;
-	struct name_set read;	/* from new, by the part that stays */
-	struct names missing;	/* names as they were listed */
-	struct name_set wanted; /* the parts of them that stay */
-	struct name_set moved;	/* of them, those that were read in cur */
+	struct name_set read;  /* by the part that stays */
+	struct name_set fresh; /* likewise, of the folder that is being listed */
+	struct names missing;  /* listed this time, and gone when they were opened */
 };
 
 static void maildir_deinit(struct maildir *m)
 {
 	free(m->keywords);
 	name_set_deinit(&m->read);
-	name_set_deinit(&m->wanted);
-	name_set_deinit(&m->moved);
+	name_set_deinit(&m->fresh);
 	names_deinit(&m->missing);
 }
 
@@ -67,28 +66,22 @@ static int read_message(struct maildir *m, int folder, const char *name, struct 
 	return file.flags ? tree_read_file(m->tree, &file, f) : fault_memory(f);
 }
 
-/* ---- The first time -------------------------------------------------------------------------- */
+/* ---- Listing --------------------------------------------------------------------------------- */
 
-enum half { HALF_NEW, HALF_CUR };
-
-static int read_listed(struct maildir *m, int fd, const char *name, enum half half, struct fault *f)
+static int read_listed(struct maildir *m, int fd, const char *name, struct fault *f)
 {
 	if (name[0] == '.')
 		return 0; /* no message may be called so */
-	int r = half == HALF_CUR ? name_set_has(&m->read, stays(name), f) : 0;
+	int r = name_set_has(&m->read, stays(name), f);
 	if (r != 0)
 		return r < 0 ? -1 : 0;
 	r = read_message(m, fd, name, f);
 	if (r == TREE_GONE)
 		return names_add(&m->missing, name, 0, DT_REG) < 0 ? fault_memory(f) : 0;
-	if (r < 0)
-		return -1;
-	if (half == HALF_NEW)
-		return name_set_add(&m->read, stays(name), f);
-	/* It was listed in new, and had gone here when it was opened. */
-	r = name_set_has(&m->wanted, stays(name), f);
-	return r > 0 ? name_set_add(&m->moved, stays(name), f) : r;
+	return r < 0 ? -1 : name_set_add(&m->fresh, stays(name), f);
 }
+
+enum half { HALF_NEW, HALF_CUR };
 
 static int lose(struct maildir *m, int error, struct fault *f)
 {
@@ -98,7 +91,7 @@ static int lose(struct maildir *m, int error, struct fault *f)
 		     : -1;
 }
 
-static int read_dir(struct maildir *m, int fd, enum half half, struct fault *f)
+static int read_dir(struct maildir *m, int fd, struct fault *f)
 {
 	struct names names CLEANUP(names_deinit) = {0};
 	DIR *dir CLEANUP(dir_closep) = folder_read(fd);
@@ -111,7 +104,7 @@ static int read_dir(struct maildir *m, int fd, enum half half, struct fault *f)
 		if (names.n == 0)
 			return 0;
 		for (size_t i = 0; i < names.n; i++) {
-			if (read_listed(m, fd, names_at(&names, i), half, f) < 0)
+			if (read_listed(m, fd, names_at(&names, i), f) < 0)
 				return -1;
 		}
 	}
@@ -133,81 +126,12 @@ static int read_half(struct maildir *m, int maildir, enum half half, struct faul
 		return 0;
 	if (tree_enter(m->tree, half == HALF_NEW ? "new" : "cur", &before, f) < 0)
 		return -1;
-	int r = fd < 0 ? lose(m, error, f) : read_dir(m, fd, half, f);
+	int r = fd < 0 ? lose(m, error, f) : read_dir(m, fd, f);
 	tree_leave(m->tree, before);
-	return r;
+	return r < 0 ? -1 : name_set_take(&m->read, &m->fresh, f);
 }
 
-/* ---- What was not there any more ------------------------------------------------------------- */
-
-/* Reads what is wanted and is there under another name now. */
-static int look_in(struct maildir *m, int fd, struct name_set *found, struct fault *f)
-{
-	DIR *dir CLEANUP(dir_closep) = folder_read(fd);
-
-	for (const struct dirent *e; dir && (e = readdir(dir));) {
-		if (e->d_name[0] == '.')
-			continue;
-		int r = name_set_has(&m->wanted, stays(e->d_name), f);
-		if (r > 0)
-			r = read_message(m, fd, e->d_name, f);
-		else if (r == 0)
-			continue;
-		if (r < 0 || (r == 0 && name_set_add(found, stays(e->d_name), f) < 0))
-			return -1;
-	}
-	return 0;
-}
-
-/* Those of missing that are not in found. */
-static int keep_missing(struct maildir *m, struct name_set *found, struct fault *f)
-{
-	struct names left = {0};
-	int r = 0;
-
-	for (size_t i = 0; i < m->missing.n && r >= 0; i++) {
-		const char *name = names_at(&m->missing, i);
-
-		r = name_set_has(found, stays(name), f);
-		if (r == 0 && names_add(&left, name, 0, DT_REG) < 0)
-			r = fault_memory(f);
-	}
-	names_deinit(&m->missing);
-	m->missing = left;
-	return r < 0 ? -1 : 0;
-}
-
-static int want_missing(struct maildir *m, struct fault *f)
-{
-	name_set_deinit(&m->wanted);
-	for (size_t i = 0; i < m->missing.n; i++) {
-		if (name_set_add(&m->wanted, stays(names_at(&m->missing, i)), f) < 0)
-			return -1;
-	}
-	return 0;
-}
-
-static int look_again(struct maildir *m, int maildir, struct fault *f)
-{
-	struct name_set found CLEANUP(name_set_deinit) = {0};
-
-	if (want_missing(m, f) < 0)
-		return -1;
-	for (enum half half = HALF_NEW; half <= HALF_CUR; half++) {
-		int fd CLEANUP(fd_closep) = open_half(maildir, half);
-		size_t before;
-
-		if (fd < 0)
-			continue;
-		if (tree_enter(m->tree, half == HALF_NEW ? "new" : "cur", &before, f) < 0)
-			return -1;
-		int r = look_in(m, fd, &found, f);
-		tree_leave(m->tree, before);
-		if (r < 0)
-			return -1;
-	}
-	return keep_missing(m, &found, f);
-}
+/* ---- Until nothing changes ------------------------------------------------------------------- */
 
 static int refuse_missing(struct maildir *m, struct fault *f)
 {
@@ -230,18 +154,65 @@ static int refuse_missing(struct maildir *m, struct fault *f)
 	return 0;
 }
 
+/* When cur and new were changed last, in nanoseconds. */
+struct changed {
+	int64_t half[2];
+};
+
+static struct changed last_change(int maildir)
+{
+	enum { NS = 1000000000 };
+	struct changed ret = {0};
+	struct stat st;
+
+	for (enum half half = HALF_NEW; half <= HALF_CUR; half++) {
+		if (fstatat(maildir, half == HALF_NEW ? "new" : "cur", &st, AT_SYMLINK_NOFOLLOW) ==
+			0)
+			ret.half[half] = (int64_t)st.st_mtim.tv_sec * NS + st.st_mtim.tv_nsec;
+	}
+	return ret;
+}
+
+/* Waits for as long as a change could still carry the time that was seen. */
+static void let_time_pass(void)
+{
+	const struct timespec tick = {.tv_nsec = 15000000};
+
+	(void)nanosleep(&tick, NULL);
+}
+
+static int lose_unstable(struct maildir *m, struct fault *f)
+{
+	const char *where = tree_where(m->tree, f);
+
+	return where ? m->tree->taker->lost(m->tree->taker->context, where,
+			       "files were renamed all the time; import it again", f)
+		     : -1;
+}
+
 int maildir_read(struct tree *t, int maildir, const char *folder, struct fault *f)
 {
-	enum { ROUNDS = 4 };
+	enum { ROUNDS = 40 };
 	struct maildir m CLEANUP(maildir_deinit) = {.tree = t, .folder = folder};
 
-	if (read_keywords(&m, maildir, f) < 0 || read_half(&m, maildir, HALF_NEW, f) < 0 ||
-		want_missing(&m, f) < 0 || read_half(&m, maildir, HALF_CUR, f) < 0 ||
-		keep_missing(&m, &m.moved, f) < 0)
+	if (read_keywords(&m, maildir, f) < 0)
 		return -1;
-	for (int round = 0; round < ROUNDS && m.missing.n > 0; round++) {
-		if (look_again(&m, maildir, f) < 0)
+	for (int round = 0; round < ROUNDS; round++) {
+		const struct changed before = last_change(maildir);
+
+		/* An earlier change in the same tick of the clock could hide a later one. */
+		const int64_t now = moment_now() * 1000000, latest = before.half[0] > before.half[1]
+									     ? before.half[0]
+									     : before.half[1];
+		if (latest <= now && now - latest < 15000000)
+			let_time_pass();
+		m.missing.n = m.missing.text_len = 0;
+		if (read_half(&m, maildir, HALF_NEW, f) < 0 ||
+			read_half(&m, maildir, HALF_CUR, f) < 0)
 			return -1;
+		const struct changed after = last_change(maildir);
+		if (memcmp(&before, &after, sizeof before) == 0)
+			return refuse_missing(&m, f);
 	}
-	return refuse_missing(&m, f);
+	return lose_unstable(&m, f);
 }

@@ -112,6 +112,22 @@ int name_set_add(struct name_set *s, struct slice name, struct fault *f)
 	return 0;
 }
 
+int name_set_take(struct name_set *s, struct name_set *from, struct fault *f)
+{
+	void *all = s->all;
+
+	if (from->n == 0)
+		return 0;
+	if (grow(&all, &s->size, s->n + from->n, sizeof *s->all) < 0)
+		return fault_memory(f);
+	s->all = all;
+	memcpy(s->all + s->n, from->all, from->n * sizeof *from->all);
+	s->n += from->n;
+	from->n = 0;
+	s->sorted = false;
+	return 0;
+}
+
 static int by_number(const void *a, const void *b)
 {
 	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;

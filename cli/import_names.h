@@ -39,5 +39,7 @@ struct name_set {
 };
 void name_set_deinit(struct name_set *s);
 int name_set_add(struct name_set *s, struct slice name, struct fault *f) MUST_CHECK;
+/* Adds what is in from, which is empty then. */
+int name_set_take(struct name_set *s, struct name_set *from, struct fault *f) MUST_CHECK;
 /* 1 or 0. Sorts them when some were added: not to be mixed with adding. */
 int name_set_has(struct name_set *s, struct slice name, struct fault *f) MUST_CHECK;

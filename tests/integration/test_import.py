@@ -343,6 +343,7 @@ def files_that_are_renamed_meanwhile_are_not_lost(folder):
         for name in rng.sample(os.listdir(top / 'cur'), 50):
             base = name.split(':')[0]
             os.rename(top / 'cur' / name, top / 'cur' / f'{base}:2,{rng.choice(["", "S", "FS"])}')
+        time.sleep(0.06)
     result = keep.finish(process)
     equal((result.code, result.summary['refused'], result.summary['lost']), (DONE, 0, 0), str(result))
     check_kept(keep, mail)
