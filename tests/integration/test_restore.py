@@ -2,6 +2,7 @@
 what cannot be brought, and going on after whatever ended it."""
 import hashlib
 import mailbox
+import pathlib
 import random
 import re
 import signal
@@ -14,6 +15,7 @@ import fixture
 import imap_client
 import mailgen
 import popkeep
+import scripted_imap
 import tap
 from popkeep import DAMAGED, FAILED, LOGIN, NOTHING, PARTLY, UNREACHABLE, USAGE
 from tap import case, check, equal
@@ -327,6 +329,108 @@ def a_maildir_gets_each_message_once_without_a_journal(folder):
     equal((len(list((sub / 'new').iterdir())), (sub / 'maildirfolder').exists()), (60, True),
           'a folder below')
     equal(sorted((path / 'tmp').iterdir()), [], 'tmp')
+
+
+
+@case
+def where_folders_must_be_below_inbox_they_are_made_there(folder):
+    with Target(folder, prefix='INBOX.', separator='.') as t:
+        summary = t.restore('--folder', 'Übung/{year}', folder='Alt').summary
+        equal((summary['sent'], summary['at_target']), (60, 60), 'counts')
+        with t.client() as c:
+            names = [n for n, flags in c.folders().items() if r'\Noselect' not in flags]
+            check(any(n.startswith('INBOX.Alt.Übung.') for n in names), names)
+            equal(sum(c.count(n) for n in names), 60, 'what is there')
+        equal(t.restore('--folder', 'Übung/{year}', folder='Alt').summary['sent'], 0, 'again')
+
+
+def to_scripted(folder, kind, mail, code=0, *more):
+    """What a scripted server has in the end, and what restore said."""
+    (folder / 'from').mkdir()
+    keep = fixture.fetched_archive(folder / 'from', mail)
+    secret = folder / 'secret'
+    secret.write_text('secret\n')
+    secret.chmod(0o600)
+    with scripted_imap.Server(kind) as server:
+        result = keep.json('restore', '--to', f'imap://bob@127.0.0.1:{server.port}/INBOX', '--tls',
+                           'none', '--password-file', secret, '--connections', '1', *more,
+                           code=code)
+        return sorted(map(sha, server.mailboxes[b'INBOX'])), result
+
+
+@case
+def a_server_that_puts_us_off_is_asked_again_later(folder):
+    class Busy(scripted_imap.Session):
+        put_off = []
+
+        def on_append(self, tag, name, data):
+            if len(self.put_off) < 3 and len(self.server.mailboxes[name]) == 5:
+                self.put_off.append(data)
+                self.say(tag + b' NO [UNAVAILABLE] not now')
+            else:
+                super().on_append(tag, name, data)
+
+    there, result = to_scripted(folder, Busy, MAIL[:12])
+    equal(there, sorted(map(sha, MAIL[:12])), 'what is there')
+    equal(len(Busy.put_off), 3, 'how often it said so')
+
+
+@case
+def a_message_that_is_refused_is_named_with_the_servers_words(folder):
+    class Picky(scripted_imap.Session):
+        def on_append(self, tag, name, data):
+            if data == MAIL[7]:
+                self.say(tag + b' NO we do not like\x1b[31m this')
+            else:
+                super().on_append(tag, name, data)
+
+    there, result = to_scripted(folder, Picky, MAIL[:12], PARTLY)
+    equal(there, sorted(map(sha, MAIL[:7] + MAIL[8:12])), 'what is there')
+    failed = result.of_type('failed')
+    equal([f['digest'] for f in failed], [sha(MAIL[7])], 'which')
+    check('we do not like' in failed[0]['error'] and '\x1b' not in result.err, failed)
+
+
+@case
+def an_answer_that_is_lost_makes_no_duplicate(folder):
+    class Forgetful(scripted_imap.Session):
+        lost = []
+
+        def on_append(self, tag, name, data):
+            self.keep(name, data)
+            if len(self.lost) < 2 and len(self.server.mailboxes[name]) in (3, 7):
+                self.lost.append(data)
+                raise scripted_imap.Cut
+            self.say(self.appended(tag, name))
+
+    there, result = to_scripted(folder, Forgetful, MAIL[:12])
+    equal(len(Forgetful.lost), 2, 'answers that were lost')
+    equal(there, sorted(map(sha, MAIL[:12])), 'each once')
+
+
+def peak_kb(pid):
+    try:
+        text = pathlib.Path(f'/proc/{pid}/status').read_text()
+    except OSError:
+        return 0
+    found = re.search(r'VmHWM:\s*(\d+)', text)
+    return int(found[1]) if found else 0
+
+
+@case
+def large_mail_takes_little_memory(folder):
+    line = b'x' * 76 + b'\r\n'
+    big = b'Subject: big\r\n\r\n' + line * (50_000_000 // len(line))
+    with Target(folder, mail=[big, MAIL[0]]) as t:
+        process = t.keep.start('--json', *t.arguments())
+        peak = 0
+        while process.poll() is None:
+            peak = max(peak, peak_kb(process.pid))
+            time.sleep(0.005)
+        equal(t.keep.finish(process).code, 0, 'exit status')
+        sanitized = b'libasan' in pathlib.Path(popkeep.BINARY).read_bytes()
+        check(sanitized or 0 < peak < 64_000, f'{peak} KB')
+        equal(t.digests(), appended([big, MAIL[0]]), 'what is there')
 
 
 if __name__ == '__main__':
