@@ -136,7 +136,7 @@ static int record(struct restore *x, const struct restore_sums *sums, struct fau
 		.query = slice_text(x->query.canonical ? x->query.canonical : ""),
 		.target = slice_text(x->target.shown),
 		.messages = sums->at_target,
-		.bytes = sums->bytes,
+		.bytes = sums->at_target_bytes,
 		.failed = sums->wanted - sums->at_target - sums->gone};
 
 	if (x->order.look_only || sums->wanted == 0 || sums->at_target == 0)

@@ -136,7 +136,7 @@ static int record(struct worker *w, struct store *s, const struct query *q, stru
 		.query = slice_text(q->canonical ? q->canonical : ""),
 		.target = slice_text(w->mailbox->target.shown),
 		.messages = sums->at_target,
-		.bytes = sums->bytes,
+		.bytes = sums->at_target_bytes,
 		.failed = sums->wanted - sums->at_target - sums->gone};
 
 	/* A run that brought nothing is no event. */

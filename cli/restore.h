@@ -42,8 +42,9 @@ struct restore_sums {
 	uint64_t there;		/* of them, before this run */
 	uint64_t found;		/* of those, not brought by popkeep */
 	uint64_t sent, sent_bytes;
-	uint64_t gone;		   /* taken away there since, and left alone */
-	uint64_t at_target;	   /* there in the end, looked up */
+	uint64_t gone;	    /* taken away there since, and left alone */
+	uint64_t at_target; /* there in the end, looked up */
+	uint64_t at_target_bytes;
 	uint64_t changed;	   /* of them, with other bytes than were sent */
 	uint64_t compared;	   /* fetched back */
 	uint64_t crlf;		   /* sent with CRLF for line ends that were LF alone */

@@ -374,6 +374,7 @@ static void count_end(struct imap_restore *x)
 		bool there = is_there(x, i);
 
 		x->sums->at_target += there;
+		x->sums->at_target_bytes += there ? item_size(i) : 0;
 		x->sums->changed += there && i->flags & ITEM_CHANGED;
 		x->sums->damaged += i->state == ITEM_DAMAGED;
 		x->sums->refused += i->state == ITEM_REFUSED;

@@ -328,6 +328,7 @@ static int settle(struct maildir *x, struct fault *f)
 		x->sums->sent++;
 		x->sums->sent_bytes += p->size;
 		x->sums->at_target++;
+		x->sums->at_target_bytes += p->size;
 		b->sums.sent++;
 	}
 	for (size_t i = 0; i < x->pending_n; i++)
@@ -388,6 +389,7 @@ static int bring(
 	if (is_known(b, &m->digest)) {
 		x->sums->there++;
 		x->sums->at_target++;
+		x->sums->at_target_bytes += m->size_bytes;
 		b->sums.there++;
 		return 0;
 	}
