@@ -31,6 +31,15 @@ static int add_candidate(struct imap_restore *x, uint32_t item, uint32_t uid, st
 		i->uid = uid;
 		return 0;
 	}
+	if (uid == i->uid)
+		return 0;
+	if (uid < i->uid) {
+		/* The least is looked at first, in whatever order they are listed. */
+		uint32_t later = i->uid;
+
+		i->uid = uid;
+		uid = later;
+	}
 	if (x->candidates_n == LIMIT_RESTORE_CANDIDATES)
 		return fault_set(f, FAULT_LIMIT, SCOPE_SESSION, 0,
 			"too many messages at the target look like those to be restored");
@@ -93,19 +102,21 @@ static bool is_done(const struct look *l, const struct imap_message *m)
 	struct items *t = &l->x->items;
 	size_t n;
 	const uint32_t *at = items_range(t, BY_UID, l->folder, m->uid, m->uid, &n);
-	bool done = false;
+	struct item *done = NULL;
 
+	/* One message is there for one of ours, though the server gave its UID to several. */
 	for (size_t k = 0; k < n; k++) {
 		struct item *i = &t->all[at[k]];
 
-		if (i->state != ITEM_DONE)
-			continue;
-		done = true;
-		i->flags |= ITEM_SEEN;
-		if (i->flags & ITEM_WIRE && m->size != item_size(i))
-			i->flags |= ITEM_CHANGED;
+		if (i->state == ITEM_DONE && (!done || m->size == item_size(i)))
+			done = i;
 	}
-	return done;
+	if (!done)
+		return false;
+	done->flags |= ITEM_SEEN;
+	if (done->flags & ITEM_WIRE && m->size != item_size(done))
+		done->flags |= ITEM_CHANGED;
+	return true;
 }
 
 static int take_listed(void *context, const struct imap_event *e, struct fault *f)
@@ -199,7 +210,12 @@ static int list_from(
 	if (selected.verdict != IMAP_DONE)
 		return fault_set(f, FAULT_PROTOCOL, SCOPE_ACCOUNT, 0,
 			"the server does not open a folder any more: %s", selected.text);
-	if (imap_selected(imap_session_engine(l->session))->exists == 0)
+	const struct imap_selected *s = imap_selected(imap_session_engine(l->session));
+	if (s->uid_validity != x->items.folders[folder].uid_validity)
+		return fault_set(f, FAULT_PROTOCOL, SCOPE_ACCOUNT, 0,
+			"the folder was made anew meanwhile (its UIDVALIDITY changed), and what is "
+			"in it is not known any more");
+	if (s->exists == 0)
 		return 0;
 	if (lines_ask(x, l, &order, &a, ret_broke, f) < 0)
 		return -1;

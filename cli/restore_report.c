@@ -196,13 +196,18 @@ static void print_not(struct output *o, uint64_t n, const char *what)
 		out_format(o, ", %s %s", text_count(n, text), what);
 }
 
-static void print_end(struct restore_report *r, const struct restore_sums *s)
+static void print_end(
+	struct restore_report *r, const struct restore_sums *s, const struct fault *how)
 {
 	struct output *o = &r->run->out;
 	uint64_t wanted = s->wanted - s->gone;
 	char n[TEXT_NUMBER], all[TEXT_NUMBER], size[TEXT_NUMBER];
 
-	if (s->at_target == wanted)
+	/* What ended early may not have looked: then the server's word is all there is. */
+	if (s->at_target == wanted && how->code != FAULT_NONE)
+		out_format(o, "%s %s taken by the target, which was not looked through in the end",
+			text_count(wanted, all), plural(wanted, "message was", "messages were"));
+	else if (s->at_target == wanted)
 		out_format(o, "all %s %s at the target", text_count(wanted, all),
 			plural(wanted, "message is", "messages are"));
 	else
@@ -231,7 +236,7 @@ void restore_report_end(
 	if (r->dry || s->wanted == 0)
 		return;
 	print_details(r, s);
-	print_end(r, s);
+	print_end(r, s, how);
 }
 
 int restore_status(const struct restore_sums *s, const struct fault *how)

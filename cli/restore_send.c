@@ -443,11 +443,14 @@ static int not_allowed(struct imap_restore *x, struct job *j, const char *text, 
 }
 
 static int append_replied(
-	struct imap_restore *x, struct job *j, const struct imap_reply *reply, struct fault *f)
+	struct imap_restore *x, struct job *j, const struct imap_event *e, struct fault *f)
 {
+	const struct imap_reply *reply = &e->reply;
 	char text[384];
 	int r = 0;
 
+	if (e->unasked)
+		j->given = j->size; /* nothing of it is drained */
 	(void)escape_text(reply->text, text, sizeof text);
 	switch (imap_verdict(reply)) {
 	case IMAP_DONE:
@@ -641,7 +644,7 @@ int send_take(struct imap_restore *x, struct line *l, const struct imap_event *e
 	case IMAP_REPLY:
 		if (j->checks)
 			return fetch_replied(x, j, &e->reply, f);
-		return append_replied(x, j, &e->reply, f);
+		return append_replied(x, j, e, f);
 	case IMAP_UP:
 	case IMAP_LISTED:
 	case IMAP_STATUS_DATA:

@@ -131,6 +131,7 @@ struct imap_event {
 	struct slice bytes;	     /* BODY */
 	uint64_t offset;	     /* WANT_BYTES, BODY, BODY_END */
 	size_t room;		     /* WANT_BYTES */
+	bool unasked; /* REPLY to an APPEND: its bytes were not asked for, and will not be */
 };
 
 struct imap;

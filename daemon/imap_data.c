@@ -484,6 +484,7 @@ static int on_reply(struct imap *i, struct slice tag, struct slice line, struct 
 		return on_batch(i, c, &r, f);
 	*ret = event_of(IMAP_REPLY, c);
 	ret->reply = r;
+	ret->unasked = c->phase == IMAP_ASKING;
 	imap_answer(i, c);
 	return IMAP_EVENT;
 }
