@@ -65,24 +65,6 @@ static void key_of(struct found_files *x, struct slice name, struct digest *ret)
 	hasher_end(x->hasher, ret);
 }
 
-int found_files_add(
-	struct found_files *x, struct slice name, const struct found_file *file, struct fault *f)
-{
-	struct record r = {.file = *file};
-	size_t len = name.len < LIMIT_EXPORT_NAME ? name.len : LIMIT_EXPORT_NAME;
-
-	key_of(x, name, &r.key);
-	r.name_len = (uint32_t)len;
-	if (file_write_at(x->fd, slice_of(&r, sizeof r), x->end) < 0 ||
-		file_write_at(x->fd, slice_of(name.data, len), x->end + sizeof r) < 0)
-		return io_error("write", f);
-	if (digest_table_add(x->table, &r.key, x->end, f) < 0)
-		return -1;
-	x->end += sizeof r + len;
-	x->n++;
-	return 0;
-}
-
 static int read_at(struct found_files *x, uint64_t at, void *to, size_t len, struct fault *f)
 {
 	ssize_t n;
@@ -95,30 +77,49 @@ static int read_at(struct found_files *x, uint64_t at, void *to, size_t len, str
 	return n < 0 || (size_t)n < len ? io_error("read", f) : 0;
 }
 
-/* The same name may have been found twice: the first one that nobody wanted yet. */
-static int find(struct found_files *x, struct slice name, struct record *ret, uint64_t *ret_at,
-	struct fault *f)
+/* The table has each key once: many that are the same would lie in one long row. */
+static int find(struct found_files *x, const struct digest *key, struct record *ret,
+	uint64_t *ret_at, struct fault *f)
 {
 	struct digest_search search = {0};
+	int r;
+
+	while ((r = digest_table_next(x->table, key, &search, ret_at, f)) == DIGEST_LIKE) {
+		if (read_at(x, *ret_at, ret, sizeof *ret, f) < 0)
+			return -1;
+		if (digest_compare(&ret->key, key) == 0)
+			return ret->wanted ? FOUND_AGAIN : FOUND_FILE;
+	}
+	return r;
+}
+
+static int find_name(struct found_files *x, struct slice name, struct record *ret, uint64_t *ret_at,
+	struct fault *f)
+{
 	struct digest key;
-	int r, found = 0;
-	uint64_t at;
 
 	key_of(x, name, &key);
-	while ((r = digest_table_next(x->table, &key, &search, &at, f)) == DIGEST_LIKE) {
-		struct record each;
+	return find(x, &key, ret, ret_at, f);
+}
 
-		if (read_at(x, at, &each, sizeof each, f) < 0)
-			return -1;
-		if (digest_compare(&each.key, &key) != 0)
-			continue;
-		*ret = each;
-		*ret_at = at;
-		found = each.wanted ? FOUND_AGAIN : FOUND_FILE;
-		if (found == FOUND_FILE)
-			break;
-	}
-	return r < 0 ? -1 : found;
+int found_files_add(
+	struct found_files *x, struct slice name, const struct found_file *file, struct fault *f)
+{
+	struct record r = {.file = *file}, first;
+	uint64_t at;
+	size_t len = name.len < LIMIT_EXPORT_NAME ? name.len : LIMIT_EXPORT_NAME;
+
+	key_of(x, name, &r.key);
+	r.name_len = (uint32_t)len;
+	if (file_write_at(x->fd, slice_of(&r, sizeof r), x->end) < 0 ||
+		file_write_at(x->fd, slice_of(name.data, len), x->end + sizeof r) < 0)
+		return io_error("write", f);
+	int same = find(x, &r.key, &first, &at, f);
+	if (same < 0 || (same == 0 && digest_table_add(x->table, &r.key, x->end, f) < 0))
+		return -1;
+	x->end += sizeof r + len;
+	x->n++;
+	return 0;
 }
 
 int found_files_look(
@@ -126,7 +127,7 @@ int found_files_look(
 {
 	struct record record;
 	uint64_t at;
-	int r = find(x, name, &record, &at, f);
+	int r = find_name(x, name, &record, &at, f);
 
 	if (r > 0)
 		*ret = record.file;
@@ -138,7 +139,7 @@ int found_files_want(
 {
 	struct record record;
 	uint64_t at;
-	int r = find(x, name, &record, &at, f);
+	int r = find_name(x, name, &record, &at, f);
 
 	if (r <= 0)
 		return r;

@@ -57,7 +57,8 @@ static int open_manifest(const char *path, size_t len, const char *rest)
 		name = NULL;
 		return -1;
 	}
-	return open(name, O_RDONLY | O_CLOEXEC);
+	/* A FIFO must not make us wait. */
+	return open(name, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 }
 
 /* "mail-0002.mbox" is of "mail.mbox". */
@@ -222,6 +223,10 @@ static int give_entry(void *context, const struct manifest_entry *e, struct faul
 	struct digest digest;
 
 	if (strcmp(e->file, o->name) != 0 || o->source.ended)
+		return 0;
+	/* It was looked through before, and may have been changed since. */
+	if (e->length == MANIFEST_NONE || !e->line_ends || e->offset > o->end ||
+		e->length > o->end - e->offset)
 		return 0;
 	o->number++;
 	int r = walk(o, e, WAY_CHECK, f);

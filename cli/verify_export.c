@@ -146,6 +146,8 @@ static int on_line(void *context, const struct manifest_entry *e, struct fault *
 		return -1;
 	x->messages++;
 	x->bytes += e->size;
+	if (verify_export_advance(x, 0, f) < 0)
+		return -1;
 	if (r == 0)
 		verify_export_tell(x, e->file, &e->digest, "it is missing");
 	else if (r == FOUND_AGAIN)

@@ -37,7 +37,9 @@ static void beside_deinit(struct beside *b)
 
 static int open_beside(const struct beside *b, const char *name)
 {
-	return openat(b->names.folder, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	/* A FIFO must not make us wait. */
+	return openat(
+		b->names.folder, name, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC | O_NOFOLLOW);
 }
 
 /* ---- SHA256SUMS --------------------------------------------------------------------------------

@@ -9,6 +9,9 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
+/* A FIFO must not make us wait. */
+enum { FILE_FLAGS = O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC | O_NOFOLLOW };
+
 /* What is no part of what was written, or is looked at by itself. */
 static bool is_ours(const struct verify_export *x, const char *name)
 {
@@ -33,7 +36,7 @@ static size_t plain_length(const struct verify_export *x, char *name)
 static int add_file(
 	struct verify_export *x, int folder, const char *base, char *name, struct fault *f)
 {
-	int fd CLEANUP(fd_closep) = openat(folder, base, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	int fd CLEANUP(fd_closep) = openat(folder, base, FILE_FLAGS);
 	struct found_file file;
 
 	if (!is_ours(x, name))
@@ -111,10 +114,8 @@ int verify_export_folder(struct verify_export *x, struct fault *f)
 
 	if (folder < 0)
 		return fault_errno(f, FAULT_SYSTEM, SCOPE_ARCHIVE, errno, "cannot read the folder");
-	int manifest CLEANUP(fd_closep) =
-		openat(folder, "manifest.jsonl", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	int sums CLEANUP(fd_closep) =
-		openat(folder, "SHA256SUMS", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	int manifest CLEANUP(fd_closep) = openat(folder, "manifest.jsonl", FILE_FLAGS);
+	int sums CLEANUP(fd_closep) = openat(folder, "SHA256SUMS", FILE_FLAGS);
 	if (manifest >= 0)
 		(void)!manifest_walk(manifest, "manifest.jsonl", looks_like_maildir, &x->maildir,
 			&end, &bad, &ignored);
