@@ -194,17 +194,20 @@
 #define LIMIT_MANIFEST_LINE (1 * MIB)  /* of a manifest.jsonl */
 
 /* Imports */
-#define LIMIT_IMPORT_PEEK	(4 * KIB) /* of a file, to see what it is */
-#define LIMIT_IMPORT_WHOLE	(1 * MIB) /* a file of this size is read whole before it is given on */
-#define LIMIT_IMPORT_DEPTH	64	  /* folders within folders */
-#define LIMIT_IMPORT_CHUNK	16384	  /* names of a folder that are sorted and read together */
-#define LIMIT_IMPORT_NAME	(16 * KIB) /* of an archive's entry */
-#define LIMIT_IMPORT_ENTRIES	100000000  /* in one archive */
-#define LIMIT_IMPORT_LINKS	(8 * MIB) /* names of an archive's hard links, and of their targets */
-#define LIMIT_IMPORT_KEYWORDS	(64 * KIB) /* dovecot-keywords */
-#define LIMIT_IMPORT_PLACES	256	   /* folders in which one message lies */
-#define LIMIT_IMPORT_REMEMBERED 1000000	   /* messages, by a dry run */
-#define LIMIT_IMPORT_OPEN	256	   /* sources that root opens before it is root no more */
+#define LIMIT_IMPORT_PEEK	   (4 * KIB) /* of a file, to see what it is */
+#define LIMIT_IMPORT_WHOLE	   (1 * MIB) /* a file of this size is read whole before it is given on */
+#define LIMIT_IMPORT_DEPTH	   64	     /* folders within folders */
+#define LIMIT_IMPORT_CHUNK	   16384 /* names of a folder that are sorted and read together */
+#define LIMIT_IMPORT_NAME	   (16 * KIB) /* of an archive's entry */
+#define LIMIT_IMPORT_ENTRIES	   100000000  /* in one archive */
+#define LIMIT_IMPORT_LINKS	   (8 * MIB) /* names of an archive's hard links, and of their targets */
+#define LIMIT_IMPORT_KEYWORDS	   (64 * KIB) /* dovecot-keywords */
+#define LIMIT_IMPORT_KEYWORD_PATHS (1 * MIB)  /* of all Maildirs in an archive that have some */
+#define LIMIT_IMPORT_DIRECTORY	   (8 * MIB)  /* of a zip; one with more is read as a stream */
+#define LIMIT_IMPORT_BATCH	   4096	      /* messages, of a folder each, in one commit */
+#define LIMIT_IMPORT_PLACES	   256	      /* folders in which one message lies */
+#define LIMIT_IMPORT_REMEMBERED	   1000000    /* messages, by a dry run */
+#define LIMIT_IMPORT_OPEN	   256 /* sources that root opens before it is root no more */
 
 /* What the header reader looks at */
 #define LIMIT_HEADER_BYTES (256 * KIB)

@@ -8,6 +8,7 @@
 #include "archive/escape.h"
 #include "archive/limits.h"
 #include "cli/import_place.h"
+#include "cli/zip_check.h"
 
 #include <archive.h>
 #include <archive_entry.h>
@@ -43,7 +44,7 @@ struct packed {
 
 	bool keywords_read;
 	struct keyword_folder *keywords;
-	size_t keywords_n;
+	size_t keywords_n, keywords_bytes; /* bytes: of their paths */
 	struct link *links;
 	size_t links_n, links_size, links_bytes;
 	uint64_t entries;
@@ -103,7 +104,8 @@ static struct archive *close_archive(struct archive *a)
 	return NULL;
 }
 
-static void allow(struct archive *a)
+/* zip: with its directory, which tells more, where that fits into memory; else as a stream. */
+static void allow(struct archive *a, bool large_directory)
 {
 	(void)archive_read_support_filter_gzip(a);
 	(void)archive_read_support_filter_bzip2(a);
@@ -113,7 +115,9 @@ static void allow(struct archive *a)
 	(void)archive_read_support_filter_zstd(a);
 	(void)archive_read_support_filter_compress(a);
 	(void)archive_read_support_format_tar(a);
-	(void)archive_read_support_format_zip(a);
+	(void)archive_read_support_format_zip_streamable(a);
+	if (!large_directory)
+		(void)archive_read_support_format_zip_seekable(a);
 	(void)archive_read_support_format_raw(a);
 	(void)archive_read_support_format_empty(a);
 }
@@ -125,7 +129,8 @@ static int open_archive(struct packed *p, struct fault *f)
 	p->archive = archive_read_new();
 	if (!p->archive)
 		return fault_memory(f);
-	allow(p->archive);
+	allow(p->archive, p->start == UINT64_MAX ||
+				  zip_directory_size(p->input->fd) > LIMIT_IMPORT_DIRECTORY);
 	if (p->start != UINT64_MAX) {
 		(void)archive_read_set_seek_callback(p->archive, on_seek);
 		(void)archive_read_set_skip_callback(p->archive, on_skip);
@@ -302,7 +307,8 @@ static int add_keywords(struct packed *p, const char *path, struct fault *f)
 	size_t n = 0, have = 0;
 
 	split_path(path, &at);
-	if (strcmp(at.file, "dovecot-keywords") != 0 || p->keywords_n == KEYWORD_FOLDERS)
+	if (strcmp(at.file, "dovecot-keywords") != 0 || p->keywords_n == KEYWORD_FOLDERS ||
+		p->keywords_bytes + at.above.len > LIMIT_IMPORT_KEYWORD_PATHS)
 		return 0;
 	/* Not p->whole: it may hold the beginning of the message that wants them. */
 	uint8_t *text CLEANUP(freep) = malloc(LIMIT_IMPORT_KEYWORDS);
@@ -323,6 +329,7 @@ static int add_keywords(struct packed *p, const char *path, struct fault *f)
 		return fault_memory(f);
 	maildir_keywords_read(&to->keywords, slice_of(text, have));
 	p->keywords_n++;
+	p->keywords_bytes += at.above.len;
 	return 0;
 }
 

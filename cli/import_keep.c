@@ -378,7 +378,10 @@ static int end_kept(struct import_keep *k, struct fault *f)
 	}
 	k->spool = NULL;
 	k->source->waiting++;
-	return batch_is_due(&k->batch, monotonic_ms()) ? hand_over(k, f) : 0;
+	/* One is filled while another is written: small messages count by what they take in memory.
+	 */
+	bool due = k->batch.items >= LIMIT_IMPORT_BATCH || batch_is_due(&k->batch, monotonic_ms());
+	return due ? hand_over(k, f) : 0;
 }
 
 static void draw(struct import_keep *k)

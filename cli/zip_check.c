@@ -18,7 +18,8 @@ enum {
 	LOCATOR_LEN = 20,
 	END64_LEN = 56,
 	EXTRA_ZIP64 = 0x0001,
-	NAME_LEN = 1024
+	NAME_LEN = 1024,
+	TAIL = 16 * 1024 /* in which the end record is looked for */
 };
 #define NUMBER_MAX UINT32_C(0xffffffff)
 
@@ -155,4 +156,38 @@ int zip_check(int fd, struct found_files *found, struct fault *f)
 			return r < 0 ? -1 : ZIP_WRONG;
 	}
 	return d.at == d.end ? 0 : ZIP_WRONG;
+}
+
+/* Where the directory begins, by the end record at b, which lies at this place of the file. */
+static uint64_t directory_at(int fd, const uint8_t *b, uint64_t place)
+{
+	uint64_t at = get(b + 16, 4);
+	uint8_t locator[LOCATOR_LEN], end[END64_LEN];
+
+	if (at != NUMBER_MAX || place < LOCATOR_LEN ||
+		!read_at(fd, place - LOCATOR_LEN, locator, sizeof locator) ||
+		get(locator, 4) != END64_LOCATOR ||
+		!read_at(fd, get(locator + 8, 8), end, sizeof end))
+		return at;
+	return get(end + 48, 8);
+}
+
+uint64_t zip_directory_size(int fd)
+{
+	uint8_t tail[TAIL];
+	struct stat st;
+
+	if (fstat(fd, &st) < 0 || st.st_size < END_LEN)
+		return 0;
+	uint64_t size = (uint64_t)st.st_size;
+	size_t len = size < sizeof tail ? (size_t)size : sizeof tail;
+	if (!read_at(fd, size - len, tail, len))
+		return 0;
+	for (size_t i = len - END_LEN + 1; i-- > 0;) {
+		if (get(tail + i, 4) != END)
+			continue;
+		uint64_t at = directory_at(fd, tail + i, size - len + i);
+		return at < size ? size - at : 0;
+	}
+	return 0;
 }
