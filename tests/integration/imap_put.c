@@ -266,7 +266,7 @@ static int option(struct put *p, int letter, char *value)
 	struct account *a = &p->account;
 	uint64_t number = 0;
 
-	for (const char *c = value; c && *c >= '0' && *c <= '9'; c++)
+	for (const char *c = value; *c >= '0' && *c <= '9'; c++)
 		number = number * 10 + (uint64_t)(*c - '0');
 	switch (letter) {
 	case 'a':
@@ -320,13 +320,14 @@ int main(int argc, char **argv)
 	struct put p CLEANUP(put_deinit) = {.fd = -1, .mailbox = buffer_make(8192)};
 	struct fault f = {0};
 	bool clear = false;
+	char none[] = "";
 	int letter;
 
 	account_init(&p.account);
 	p.digest = EVP_MD_CTX_new();
 	while ((letter = getopt(argc, argv, "a:z:c:nt:f:d:bq")) != -1) {
 		clear |= letter == 'n';
-		if (option(&p, letter, optarg) < 0)
+		if (option(&p, letter, optarg ? optarg : none) < 0)
 			return 2;
 	}
 	if (optind == argc || account_set_imap_url(&p.account, argv[optind], &p.folder, &f) < 0) {
