@@ -60,15 +60,6 @@ static int put_named(
 		       : buffer_append_text(to, rest, f);
 }
 
-/* RFC 7888: LITERAL- is for up to 4096 bytes. */
-static bool may_send_at_once(const struct imap *i, uint64_t size)
-{
-	enum { LITERAL_MINUS = 4096 };
-
-	return i->capabilities.literal_plus ||
-	       (i->capabilities.literal_minus && size <= LITERAL_MINUS);
-}
-
 static int put_append(const struct imap *i, struct buffer *to, const struct imap_order *o,
 	struct imap_command *c, struct fault *f)
 {
@@ -91,7 +82,7 @@ static int put_append(const struct imap *i, struct buffer *to, const struct imap
 	if (o->has_received && buffer_append_format(to, f, " \"%s\"", date) < 0)
 		return -1;
 	c->size = o->size;
-	c->asks = !may_send_at_once(i, o->size);
+	c->asks = !imap_literal_goes_at_once(&i->capabilities, o->size);
 	return buffer_append_format(to, f, " {%" PRIu64 "%s}", o->size, c->asks ? "" : "+");
 }
 
@@ -110,6 +101,13 @@ static int put_list(struct buffer *to, const struct imap_order *o, struct fault 
 static int put_order(const struct imap *i, struct buffer *to, const struct imap_order *o,
 	struct imap_command *c, struct fault *f)
 {
+	static const char *const verbs[] = {
+		[IMAP_CREATE] = "CREATE ",
+		[IMAP_SUBSCRIBE] = "SUBSCRIBE ",
+		[IMAP_SELECT] = "SELECT ",
+		[IMAP_EXAMINE] = "EXAMINE ",
+	};
+
 	switch (o->kind) {
 	case IMAP_CAPABILITY:
 		return buffer_append_text(to, "CAPABILITY", f);
@@ -124,13 +122,10 @@ static int put_order(const struct imap *i, struct buffer *to, const struct imap_
 	case IMAP_STATUS:
 		return put_named(to, "STATUS ", o->mailbox, " (MESSAGES UIDNEXT UIDVALIDITY)", f);
 	case IMAP_CREATE:
-		return put_named(to, "CREATE ", o->mailbox, "", f);
 	case IMAP_SUBSCRIBE:
-		return put_named(to, "SUBSCRIBE ", o->mailbox, "", f);
 	case IMAP_SELECT:
-		return put_named(to, "SELECT ", o->mailbox, "", f);
 	case IMAP_EXAMINE:
-		return put_named(to, "EXAMINE ", o->mailbox, "", f);
+		return put_named(to, verbs[o->kind], o->mailbox, "", f);
 	case IMAP_APPEND:
 		return put_append(i, to, o, c, f);
 	case IMAP_FETCH_LIST:

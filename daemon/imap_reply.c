@@ -347,3 +347,11 @@ int imap_capabilities_parse(struct imap_capabilities *c, struct slice words, str
 	*c = new;
 	return 0;
 }
+
+/* LITERAL- is for up to 4096 bytes. */
+bool imap_literal_goes_at_once(const struct imap_capabilities *c, uint64_t size)
+{
+	enum { LITERAL_MINUS = 4096 };
+
+	return c->literal_plus || (c->literal_minus && size <= LITERAL_MINUS);
+}

@@ -95,3 +95,5 @@ void imap_capabilities_init(struct imap_capabilities *c);
  * there. FAULT_LIMIT: more than LIMIT_CAPA_LINES. */
 int imap_capabilities_parse(
 	struct imap_capabilities *c, struct slice words, struct fault *f) MUST_CHECK;
+/* Whether a literal of this size needs no "+" of the server before it (RFC 7888). */
+bool imap_literal_goes_at_once(const struct imap_capabilities *c, uint64_t size);
