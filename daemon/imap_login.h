@@ -6,6 +6,7 @@
 #include "daemon/connection.h"
 #include "daemon/imap_preamble.h"
 #include "daemon/login.h"
+#include "daemon/login_wire.h"
 
 struct imap_login;
 
@@ -21,9 +22,9 @@ void imap_login_freep(struct imap_login **l);
 
 /* LOGIN_DONE, LOGIN_WANT_READ, LOGIN_WANT_WRITE and the faults as of login_step(). */
 int imap_login_step(struct imap_login *l, struct fault *f) MUST_CHECK;
-int imap_login_input(struct imap_login *l, struct slice bytes, struct fault *f) MUST_CHECK;
-struct slice imap_login_output(const struct imap_login *l);
-void imap_login_sent(struct imap_login *l, size_t n);
+/* For login_wire_input(), _output() and _sent(). After LOGIN_DONE login_wire_rest() is what the
+ * server said unasked behind the login ("* NO over quota soon"): the engine's to read. */
+struct login_wire *imap_login_wire(struct imap_login *l);
 
 /* Of the server's refusal or BYE, after a failed step. */
 enum reply_code imap_login_response_code(const struct imap_login *l);
@@ -35,5 +36,3 @@ struct imap_login_result {
 };
 /* After LOGIN_DONE. */
 const struct imap_login_result *imap_login_result(const struct imap_login *l);
-/* What the server said unasked behind the login ("* NO over quota soon"): the engine's to read. */
-struct slice imap_login_rest(const struct imap_login *l);

@@ -146,7 +146,7 @@ static int step_connecting(struct imap_session *s, struct fault *f)
 static int begin_work(struct imap_session *s, struct imap_event *ret, struct fault *f)
 {
 	const struct imap_login_result *result = imap_login_result(s->login);
-	struct slice rest = imap_login_rest(s->login);
+	struct slice rest = login_wire_rest(imap_login_wire(s->login));
 	size_t room;
 
 	s->engine = imap_new(&result->capabilities, f);
@@ -168,12 +168,13 @@ static int begin_work(struct imap_session *s, struct imap_event *ret, struct fau
 
 static int send_login(struct imap_session *s, struct fault *f)
 {
+	struct login_wire *wire = imap_login_wire(s->login);
 	size_t n;
-	int r = send_bytes(s, imap_login_output(s->login), &n, f);
+	int r = send_bytes(s, login_wire_output(wire), &n, f);
 
 	if (r < 0)
 		return -1;
-	imap_login_sent(s->login, n);
+	login_wire_sent(wire, n);
 	if (r == 0)
 		return GO_ON;
 	want(s, true);
@@ -204,7 +205,8 @@ static int step_login(struct imap_session *s, struct imap_event *ret, struct fau
 		return WAIT;
 	}
 	count_octets(s, n);
-	return imap_login_input(s->login, slice_of(chunk, n), f) < 0 ? -1 : GO_ON;
+	r = login_wire_input(imap_login_wire(s->login), slice_of(chunk, n), f);
+	return r < 0 ? -1 : GO_ON;
 }
 
 /* A session that ended by our LOGOUT, however the server took it. */

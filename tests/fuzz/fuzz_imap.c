@@ -5,23 +5,7 @@
 #include "daemon/imap_login.h"
 #include "daemon/imap_name.h"
 #include "tests/fuzz/fuzz.h"
-
-struct tally {
-	uint64_t events; /* a digest of all events but for the cuts of BODY */
-	uint64_t octets;
-	int last;
-};
-
-static void mix(struct tally *t, uint64_t value)
-{
-	t->events = (t->events ^ value) * UINT64_C(0x100000001b3);
-}
-
-static void mix_bytes(struct tally *t, struct slice bytes)
-{
-	for (size_t i = 0; i < bytes.len; i++)
-		mix(t, bytes.data[i]);
-}
+#include "tests/fuzz/tally.h"
 
 /* A name that can be decoded is spelled one way. */
 static void try_name(struct slice name, char delimiter)
@@ -120,7 +104,7 @@ static void queue(struct imap *i)
 
 static struct tally run(const uint8_t *data, size_t size, const char *capabilities, size_t chunk)
 {
-	struct tally t = {.events = UINT64_C(0xcbf29ce484222325)};
+	struct tally t = TALLY_INIT;
 	struct imap_capabilities c;
 	struct fault f;
 
@@ -159,14 +143,15 @@ static void log_in(const uint8_t *data, size_t size)
 	imap_preamble_init(&preamble);
 	struct imap_login *l CLEANUP(imap_login_freep) = NULL;
 	require(imap_login_new(&account, &secret, &preamble, CHANNEL_TLS, &l, &f) == 0);
+	struct login_wire *wire = imap_login_wire(l);
 	while ((r = imap_login_step(l, &f)) > 0) {
 		size_t n = size < 7 ? size : 7;
 
 		if (r == LOGIN_WANT_WRITE) {
-			imap_login_sent(l, imap_login_output(l).len);
+			login_wire_sent(wire, login_wire_output(wire).len);
 			continue;
 		}
-		if (n == 0 || imap_login_input(l, slice_of(data, n), &f) < 0)
+		if (n == 0 || login_wire_input(wire, slice_of(data, n), &f) < 0)
 			return;
 		data += n;
 		size -= n;

@@ -5,23 +5,7 @@
 #include "daemon/listing.h"
 #include "daemon/pop3.h"
 #include "tests/fuzz/fuzz.h"
-
-struct tally {
-	uint64_t events; /* a digest of all events but for the cuts of DATA */
-	uint64_t octets;
-	int last;
-};
-
-static void mix(struct tally *t, uint64_t value)
-{
-	t->events = (t->events ^ value) * UINT64_C(0x100000001b3);
-}
-
-static void mix_bytes(struct tally *t, struct slice bytes)
-{
-	for (size_t i = 0; i < bytes.len; i++)
-		mix(t, bytes.data[i]);
-}
+#include "tests/fuzz/tally.h"
 
 /* Faults are welcome: a listing that failed takes no more lines. */
 static void feed_listing(struct listing *l, bool *broken, const struct pop3_event *e)
@@ -83,7 +67,7 @@ static void queue_commands(struct pop3 *p)
 
 static struct tally run(const uint8_t *data, size_t size, enum line_ends ends, size_t chunk)
 {
-	struct tally t = {.events = UINT64_C(0xcbf29ce484222325)};
+	struct tally t = TALLY_INIT;
 	struct listing listing CLEANUP(listing_deinit) = {0};
 	bool broken = false;
 	struct fault f;
