@@ -39,7 +39,7 @@ class Session:
     def __init__(self, server, connection):
         self.server, self.socket = server, connection
         self.commands, self.inbuf, self.appends = [], b'', 0
-        self.selected = None
+        self.selected, self.login = None, None
 
     # What it reads and says
 
@@ -115,6 +115,11 @@ class Session:
         self.say(tag + b' ' + self.login_reply)
 
     def do_LOGIN(self, tag, rest):
+        while literal := re.search(rb'\{(\d+)(\+?)\}$', rest):
+            if not literal[2]:
+                self.say(b'+ go ahead')
+            rest = rest[:literal.start()] + self.octets(int(literal[1])) + self.line()
+        self.login = rest
         self.log_in(tag)
 
     def do_AUTHENTICATE(self, tag, rest):

@@ -1,7 +1,9 @@
-/* Transcripts of a login: say() is the server, hear() what the client must send, to the byte. */
+/* Transcripts of a login, POP3's or IMAP's: say() is the server, hear() what the client must send,
+ * to the byte. */
 #pragma once
 
 #include "archive/limits.h"
+#include "daemon/imap_login.h"
 #include "daemon/login.h"
 #include "tests/unit/check.h"
 
@@ -10,8 +12,34 @@ struct talk {
 	struct secret secret;
 	struct preamble preamble;
 	struct login *login;
+	struct imap_preamble imap_preamble;
+	struct imap_login *imap; /* this or login */
 	struct fault fault;
 };
+
+static inline int talk_step(struct talk *t)
+{
+	return t->imap ? imap_login_step(t->imap, &t->fault) : login_step(t->login, &t->fault);
+}
+
+static inline int talk_input(struct talk *t, struct slice bytes)
+{
+	return t->imap ? login_wire_input(imap_login_wire(t->imap), bytes, &t->fault)
+		       : login_input(t->login, bytes, &t->fault);
+}
+
+static inline struct slice talk_output(const struct talk *t)
+{
+	return t->imap ? login_wire_output(imap_login_wire(t->imap)) : login_output(t->login);
+}
+
+static inline void talk_sent(struct talk *t, size_t n)
+{
+	if (t->imap)
+		login_wire_sent(imap_login_wire(t->imap), n);
+	else
+		login_sent(t->login, n);
+}
 
 static char user[] = "anna", password[] = "geheim", host[] = "pop.example.com";
 
@@ -59,6 +87,7 @@ static inline void connect_with(struct talk *t, const char *greeting, const char
 static inline void end(struct talk *t)
 {
 	login_freep(&t->login);
+	imap_login_freep(&t->imap);
 	free(t->account.auth);
 }
 
@@ -67,23 +96,23 @@ static inline void take_output(struct talk *t, char *ret, size_t size)
 {
 	size_t n = 0;
 
-	while (login_output(t->login).len > 0) {
+	while (talk_output(t).len > 0) {
 		assert_true(n + 1 < size);
-		ret[n++] = (char)login_output(t->login).data[0];
-		login_sent(t->login, 1);
+		ret[n++] = (char)talk_output(t).data[0];
+		talk_sent(t, 1);
 	}
 	ret[n] = '\0';
 }
 
 static inline void hear_any(struct talk *t, char *ret, size_t size)
 {
-	int r = login_step(t->login, &t->fault);
+	int r = talk_step(t);
 
 	if (r < 0)
 		fail_msg("%s", t->fault.text);
 	assert_int_equal(r, LOGIN_WANT_WRITE);
 	take_output(t, ret, size);
-	assert_int_equal(login_step(t->login, &t->fault), LOGIN_WANT_READ);
+	assert_int_equal(talk_step(t), LOGIN_WANT_READ);
 }
 
 static inline void hear(struct talk *t, const char *line)
@@ -99,10 +128,10 @@ static inline void say(struct talk *t, const char *line)
 {
 	/* Byte by byte: nothing may happen before the line's end. */
 	for (const char *c = line; *c; c++) {
-		assert_int_equal(login_input(t->login, slice_of(c, 1), &t->fault), 0);
-		assert_int_equal(login_step(t->login, &t->fault), LOGIN_WANT_READ);
+		assert_int_equal(talk_input(t, slice_of(c, 1)), 0);
+		assert_int_equal(talk_step(t), LOGIN_WANT_READ);
 	}
-	assert_int_equal(login_input(t->login, slice_text("\r\n"), &t->fault), 0);
+	assert_int_equal(talk_input(t, slice_text("\r\n")), 0);
 }
 
 static inline void hear_end(struct talk *t, const char *mechanism)
@@ -123,7 +152,7 @@ static inline void hear_end(struct talk *t, const char *mechanism)
 static inline void hear_fault(
 	struct talk *t, enum fault_code code, enum fault_scope scope, const char *part)
 {
-	assert_int_equal(login_step(t->login, &t->fault), -1);
+	assert_int_equal(talk_step(t), -1);
 	if (!strstr(t->fault.text, part))
 		fail_msg("\"%s\" is not in \"%s\"", part, t->fault.text);
 	assert_int_equal(t->fault.code, code);

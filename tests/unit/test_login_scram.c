@@ -1,6 +1,6 @@
 /* SCRAM against the server's side of libgsasl. */
 #include "daemon/base64.h"
-#include "tests/unit/talk.h"
+#include "tests/unit/imap_talk.h"
 
 #include <gsasl.h>
 
@@ -100,6 +100,33 @@ static void expect_scram(const char *mechanism)
 	scram_close(&s);
 }
 
+static void scram_proves_both_sides_in_imap_from_the_first_line(void **state)
+{
+	static char name[] = "user", pencil[] = "pencil";
+	static const char command[] = "L1 AUTHENTICATE SCRAM-SHA-256 ";
+	char line[2048], reply[2048];
+	struct scram_server s;
+	struct talk t;
+
+	(void)state;
+	begin_imap(&t, TLS_NONE, NULL);
+	t.account.user = name;
+	t.secret = (struct secret){pencil, strlen(pencil)};
+	scram_open(&s, "SCRAM-SHA-256");
+	connect_imap(&t, "AUTH=PLAIN AUTH=SCRAM-SHA-1 AUTH=SCRAM-SHA-256 SASL-IR");
+	hear_any(&t, line, sizeof line);
+	assert_memory_equal(line, command, strlen(command));
+	assert_int_equal(
+		scram_step(&s, line + strlen(command), reply, sizeof reply), GSASL_NEEDS_MORE);
+	say_challenge(&t, reply);
+	hear_any(&t, line, sizeof line);
+	assert_int_equal(scram_step(&s, line, reply, sizeof reply), GSASL_OK);
+	say_challenge(&t, reply);
+	hear(&t, "");
+	let_in(&t, "L1", "SCRAM-SHA-256");
+	scram_close(&s);
+}
+
 static void scram_proves_both_sides(void **state)
 {
 	(void)state;
@@ -178,6 +205,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(scram_proves_both_sides),
+		TEST(scram_proves_both_sides_in_imap_from_the_first_line),
 		TEST(scram_is_preferred_to_what_shows_the_password),
 		TEST(a_server_that_does_not_prove_itself_is_refused),
 		TEST(scrams_own_error_is_answered_and_told),
