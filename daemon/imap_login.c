@@ -11,16 +11,19 @@
 enum { INITIAL_RESPONSE_MAX = 7000 };
 
 /* BEGIN → (ASKED →) one mechanism after another, while nothing secret was sent: OFFERED →
- * EXCHANGING …, or LOGGING_IN → (SETTLING →) READY. */
+ * EXCHANGING …, or (ANNOUNCED →) LOGGING_IN → (SETTLING →) READY. */
 enum step_state {
 	BEGIN,
 	ASKED,	    /* for the capabilities */
 	OFFERED,    /* AUTHENTICATE without a response */
 	EXCHANGING, /* of SASL */
+	ANNOUNCED,  /* LOGIN as far as a literal that the server has to ask for */
 	LOGGING_IN, /* by the LOGIN command */
 	SETTLING,   /* asked for the capabilities that count */
 	READY
 };
+
+enum { N_ARGUMENTS = 2 }; /* of LOGIN: user and password */
 
 struct imap_login {
 	enum step_state state;
@@ -30,6 +33,7 @@ struct imap_login {
 	struct login_exchange exchange;
 	struct login_wire wire;
 	unsigned tag, lines;
+	unsigned argument; /* of LOGIN: the next to be sent */
 	enum reply_code code;
 	struct imap_login_result result;
 };
@@ -105,8 +109,24 @@ static int ask(struct imap_login *l, enum step_state next, struct fault *f)
 	return begin_command(l, "CAPABILITY", f) < 0 ? -1 : end_line(l, next, f);
 }
 
-/* RFC 3501 has no bytes beyond ASCII in it; servers that have a password with such know what to
- * do, and those that have SASL never get here. */
+static struct slice argument(const struct imap_login *l)
+{
+	const struct login_exchange *e = &l->exchange;
+
+	return l->argument == 0 ? slice_text(e->account->user)
+				: slice_of(e->secret->text, e->secret->len);
+}
+
+/* A quoted string has no bytes beyond ASCII in it (RFC 3501 section 4.3). */
+static bool can_be_quoted(struct slice text)
+{
+	for (size_t i = 0; i < text.len; i++) {
+		if (text.data[i] >= 0x80)
+			return false;
+	}
+	return true;
+}
+
 static int put_quoted(struct buffer *to, struct slice text, struct fault *f)
 {
 	if (buffer_append_text(to, " \"", f) < 0)
@@ -121,16 +141,45 @@ static int put_quoted(struct buffer *to, struct slice text, struct fault *f)
 	return buffer_append_text(to, "\"", f);
 }
 
-static int start_login(struct imap_login *l, struct fault *f)
+/* The rest of LOGIN: to its end, or to a literal that the server has to ask for. */
+static int put_arguments(struct imap_login *l, struct fault *f)
 {
-	const struct secret *secret = l->exchange.secret;
 	struct buffer *to = &l->wire.out;
 
-	if (begin_command(l, "LOGIN", f) < 0 ||
-		put_quoted(to, slice_text(l->exchange.account->user), f) < 0 ||
-		put_quoted(to, slice_of(secret->text, secret->len), f) < 0)
-		return fault_prefix(f, "the password is too long");
+	for (; l->argument < N_ARGUMENTS; l->argument++) {
+		struct slice text = argument(l);
+		bool at_once = imap_literal_goes_at_once(&l->capabilities, text.len);
+
+		if (can_be_quoted(text)) {
+			if (put_quoted(to, text, f) < 0)
+				return -1;
+			continue;
+		}
+		if (buffer_append_format(to, f, " {%zu%s}", text.len, at_once ? "+" : "") < 0)
+			return -1;
+		if (!at_once)
+			return end_line(l, ANNOUNCED, f);
+		if (buffer_append_text(to, "\r\n", f) < 0 ||
+			buffer_append(to, text.data, text.len, f) < 0)
+			return -1;
+	}
 	return end_line(l, LOGGING_IN, f);
+}
+
+static int put_announced(struct imap_login *l, struct fault *f)
+{
+	struct slice text = argument(l);
+
+	l->argument++;
+	return buffer_append(&l->wire.out, text.data, text.len, f) < 0 ? -1 : put_arguments(l, f);
+}
+
+static int start_login(struct imap_login *l, struct fault *f)
+{
+	l->argument = 0;
+	if (begin_command(l, "LOGIN", f) < 0 || put_arguments(l, f) < 0)
+		return fault_prefix(f, "the password is too long");
+	return 0;
 }
 
 static int respond(struct imap_login *l, struct slice challenge, struct fault *f)
@@ -265,6 +314,8 @@ static int on_reply(struct imap_login *l, const struct imap_reply *r, struct fau
 	case EXCHANGING:
 	case LOGGING_IN:
 		return ok ? settle(l, f) : refused(l, r, f);
+	case ANNOUNCED:
+		return ok ? unexpected(r->text, f) : refused(l, r, f);
 	case SETTLING:
 		l->state = READY;
 		return 0;
@@ -279,6 +330,8 @@ static int on_continuation(struct imap_login *l, struct slice challenge, struct 
 {
 	if (l->state == EXCHANGING)
 		return respond(l, challenge, f);
+	if (l->state == ANNOUNCED)
+		return put_announced(l, f);
 	if (l->state != OFFERED)
 		return unexpected(challenge, f);
 	bool first = l->exchange.mechanism->flags & MECHANISM_CLIENT_FIRST;

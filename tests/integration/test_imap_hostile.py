@@ -323,6 +323,23 @@ def the_login_command_is_the_last_resort_and_not_where_it_is_disabled(folder):
 
 
 @case
+def passwords_beyond_ascii_go_to_the_login_command_as_literals(folder):
+    class Asks(Session):
+        capabilities = b'IMAP4rev1'
+
+    class Takes(Session):
+        capabilities = b'IMAP4rev1 LITERAL+'
+
+    for kind, size in ((Asks, b'{7}'), (Takes, b'{7+}')):
+        with Server(kind) as server:
+            lines = put(url(server), options=CLEAR, password='gehé"m')
+            session = server.sessions[0]
+            assert lines[0].startswith('up USER '), lines
+            assert session.login == b'LOGIN "anna" ' + 'gehé"m'.encode(), session.login
+            assert session.commands[1].endswith(b' ' + size), session.commands
+
+
+@case
 def a_login_that_nobody_asked_for_is_refused_in_clear(folder):
     class Open(Session):
         greeting = b'* PREAUTH welcome'

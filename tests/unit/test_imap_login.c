@@ -20,6 +20,66 @@ static void the_login_command_is_quoted(void **state)
 	let_in(&t, "L1", "USER");
 }
 
+static void begin_beyond_ascii(struct talk *t, const char *capabilities)
+{
+	static char far_user[] = "\xc3\xa4nna", far[] = "geh\xe9\"m";
+
+	begin_imap(t, TLS_IMPLICIT, NULL);
+	t->account.user = far_user;
+	t->secret = (struct secret){far, strlen(far)};
+	connect_imap(t, capabilities);
+}
+
+static void what_is_not_ascii_goes_to_login_as_a_literal(void **state)
+{
+	static const char *const at_once[] = {"IMAP4rev1 LITERAL+", "IMAP4rev1 LITERAL-"};
+	struct talk t;
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		begin_beyond_ascii(&t, at_once[i]);
+		hear(&t, "L1 LOGIN {5+}\r\n\xc3\xa4nna {6+}\r\ngeh\xe9\"m");
+		let_in(&t, "L1", "USER");
+	}
+}
+
+static void literals_wait_for_the_server_where_it_must_ask_for_them(void **state)
+{
+	struct talk t;
+
+	(void)state;
+	begin_beyond_ascii(&t, "IMAP4rev1");
+	hear(&t, "L1 LOGIN {5}");
+	say(&t, "+ go on");
+	hear(&t, "\xc3\xa4nna {6}");
+	say(&t, "+");
+	hear(&t, "geh\xe9\"m");
+	let_in(&t, "L1", "USER");
+
+	begin_beyond_ascii(&t, "IMAP4rev1");
+	t.account.user = user;
+	hear(&t, "L1 LOGIN \"anna\" {6}");
+	say(&t, "+");
+	hear(&t, "geh\xe9\"m");
+	let_in(&t, "L1", "USER");
+}
+
+static void an_ok_before_the_password_was_sent_is_none(void **state)
+{
+	struct talk t;
+
+	(void)state;
+	begin_beyond_ascii(&t, "IMAP4rev1");
+	hear(&t, "L1 LOGIN {5}");
+	say(&t, "L1 OK in");
+	hear_fault(&t, FAULT_PROTOCOL, SCOPE_SESSION, "during the login");
+
+	begin_beyond_ascii(&t, "IMAP4rev1");
+	hear(&t, "L1 LOGIN {5}");
+	say(&t, "L1 BAD no literals here");
+	hear_fault(&t, FAULT_LOGIN, SCOPE_ACCOUNT, "no literals here");
+}
+
 static void plain_goes_in_one_line_with_sasl_ir_and_in_two_without(void **state)
 {
 	struct talk t;
@@ -190,6 +250,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(the_login_command_is_quoted),
+		TEST(what_is_not_ascii_goes_to_login_as_a_literal),
+		TEST(literals_wait_for_the_server_where_it_must_ask_for_them),
+		TEST(an_ok_before_the_password_was_sent_is_none),
 		TEST(plain_goes_in_one_line_with_sasl_ir_and_in_two_without),
 		TEST(a_long_token_goes_in_a_line_of_its_own),
 		TEST(login_answers_two_questions),
