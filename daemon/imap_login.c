@@ -10,8 +10,12 @@
 /* RFC 2683 section 3.2.1.5: what servers take in one line; more goes in a line of its own. */
 enum { INITIAL_RESPONSE_MAX = 7000 };
 
+/* RFC 2971 section 3.3; nothing about the user or the machine. */
+static const char identification[] =
+	"ID (\"name\" \"popkeep\" \"version\" \"" POPKEEP_VERSION "\")";
+
 /* BEGIN → (ASKED →) one mechanism after another, while nothing secret was sent: OFFERED →
- * EXCHANGING …, or (ANNOUNCED →) LOGGING_IN → (SETTLING →) READY. */
+ * EXCHANGING …, or (ANNOUNCED →) LOGGING_IN → (SETTLING →) (IDENTIFYING →) READY. */
 enum step_state {
 	BEGIN,
 	ASKED,	    /* for the capabilities */
@@ -20,6 +24,7 @@ enum step_state {
 	ANNOUNCED,  /* LOGIN as far as a literal that the server has to ask for */
 	LOGGING_IN, /* by the LOGIN command */
 	SETTLING,   /* asked for the capabilities that count */
+	IDENTIFYING,
 	READY
 };
 
@@ -219,6 +224,15 @@ static int start_mechanism(struct imap_login *l, struct fault *f)
 	return l->exchange.mechanism->kind == MECHANISM_SASL ? start_sasl(l, f) : start_login(l, f);
 }
 
+/* Some providers let nobody into a mailbox who has not said what it is. */
+static int identify(struct imap_login *l, struct fault *f)
+{
+	if (l->capabilities.id)
+		return begin_command(l, identification, f) < 0 ? -1 : end_line(l, IDENTIFYING, f);
+	l->state = READY;
+	return 0;
+}
+
 static int settle(struct imap_login *l, struct fault *f)
 {
 	const struct mechanism *m = l->exchange.mechanism;
@@ -226,10 +240,7 @@ static int settle(struct imap_login *l, struct fault *f)
 	if (login_exchange_end(&l->exchange, f) < 0)
 		return -1;
 	(void)snprintf(l->result.mechanism, sizeof l->result.mechanism, "%s", m ? m->name : "");
-	if (!l->told)
-		return ask(l, SETTLING, f);
-	l->state = READY;
-	return 0;
+	return l->told ? identify(l, f) : ask(l, SETTLING, f);
 }
 
 /* ---- What is heard --------------------------------------------------------------------------- */
@@ -317,6 +328,8 @@ static int on_reply(struct imap_login *l, const struct imap_reply *r, struct fau
 	case ANNOUNCED:
 		return ok ? unexpected(r->text, f) : refused(l, r, f);
 	case SETTLING:
+		return identify(l, f);
+	case IDENTIFYING:
 		l->state = READY;
 		return 0;
 	case BEGIN:
@@ -385,6 +398,9 @@ static int handle(struct imap_login *l, struct slice line, struct fault *f)
 	(void)snprintf(mine, sizeof mine, "L%u", l->tag);
 	if (imap_is(tag, "*"))
 		return on_untagged(l, &c, f);
+	/* The answer to ID may hold literals, whose lines say anything. */
+	if (l->state == IDENTIFYING && !imap_is(tag, mine))
+		return count_line(l, f);
 	struct slice rest = slice_of(c.at, (size_t)(c.end - c.at));
 	if (imap_is(tag, "+"))
 		return on_continuation(l, rest, f);

@@ -1,5 +1,6 @@
 /* From the connection being up to IMAP's authenticated state (RFC 3501 section 6.2, 4959): picks a
- * mechanism, logs in, learns the capabilities that count. Without I/O, used as daemon/login.h is:
+ * mechanism, logs in, learns the capabilities that count, and says who we are where the server
+ * offers ID (RFC 2971): some open no mailbox before. Without I/O, used as daemon/login.h is:
  * nothing is sent before the last line was answered. */
 #pragma once
 

@@ -122,6 +122,9 @@ class Session:
         self.login = rest
         self.log_in(tag)
 
+    def do_ID(self, tag, rest):
+        self.say(b'* ID NIL', tag + b' OK')
+
     def do_AUTHENTICATE(self, tag, rest):
         if len(rest.split(b' ')) < 3:
             self.say(b'+ ')

@@ -1,5 +1,6 @@
 """IMAP servers that misbehave, against imap_put (daemon/imap_session.h)."""
 import hashlib
+import re
 import time
 
 from imap_putting import files, mail, of, put
@@ -337,6 +338,32 @@ def passwords_beyond_ascii_go_to_the_login_command_as_literals(folder):
             assert lines[0].startswith('up USER '), lines
             assert session.login == b'LOGIN "anna" ' + 'gehé"m'.encode(), session.login
             assert session.commands[1].endswith(b' ' + size), session.commands
+
+
+@case
+def where_id_is_wanted_it_is_told_once_and_before_a_mailbox_is_opened(folder):
+    class Wary(Session):
+        capabilities_after_login = Session.capabilities + b' ID'
+        known = None
+
+        def do_ID(self, tag, rest):
+            assert self.known is None, rest
+            self.known = rest
+            self.say(b'* ID ("name" {2}', b'x) NIL "version" "1")', tag + b' OK')
+
+        def select(self, tag, name):
+            if self.known is None:
+                self.say(tag + b' NO Unsafe Login. Please contact kefu')
+            else:
+                super().select(tag, name)
+
+    with Server(Wary) as server:
+        put(url(server), *files(folder, [mail(1)]), options=CLEAR + ['-b'])
+        known = server.sessions[0].known
+        assert re.fullmatch(rb'ID \("name" "popkeep" "version" "[0-9.]+"\)', known), known
+    with Server(Session) as server:
+        put(url(server), *files(folder, [mail(1)]), options=CLEAR)
+        assert not [c for c in server.sessions[0].commands if b' ID' in c]
 
 
 @case

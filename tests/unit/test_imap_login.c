@@ -246,6 +246,72 @@ static void what_is_said_behind_the_login_is_left_to_the_engine(void **state)
 	end(&t);
 }
 
+static const char id[] = "L2 ID (\"name\" \"popkeep\" \"version\" \"" POPKEEP_VERSION "\")";
+
+static void begin_identified(struct talk *t)
+{
+	begin_imap(t, TLS_IMPLICIT, NULL);
+	connect_imap(t, "IMAP4rev1");
+	hear(t, "L1 LOGIN \"anna\" \"geheim\"");
+	say(t, "L1 OK [CAPABILITY IMAP4rev1 UIDPLUS ID] in");
+	hear(t, id);
+}
+
+static void where_the_server_offers_id_it_is_told_who_we_are_once(void **state)
+{
+	struct talk t;
+
+	(void)state;
+	begin_identified(&t);
+	say(&t, "* ID (\"name\" \"x\")");
+	say(&t, "L2 OK pleased");
+	expect_done(&t, "USER");
+	end(&t);
+}
+
+static void id_that_is_refused_changes_nothing(void **state)
+{
+	static const char *const answers[] = {"L2 NO not you", "L2 BAD what"};
+	struct talk t;
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		begin_identified(&t);
+		say(&t, answers[i]);
+		expect_done(&t, "USER");
+		end(&t);
+	}
+}
+
+static void the_answer_to_id_may_hold_literals(void **state)
+{
+	struct talk t;
+
+	(void)state;
+	begin_identified(&t);
+	say(&t, "* ID (\"name\" {9}");
+	say(&t, "+ NIL L2 \"version\" {0}");
+	say(&t, " \"os\" NIL)");
+	say(&t, "L2 OK");
+	expect_done(&t, "USER");
+	end(&t);
+}
+
+static void the_answer_to_id_has_an_end(void **state)
+{
+	struct talk t;
+
+	(void)state;
+	begin_identified(&t);
+	for (int i = 0; i <= LIMIT_CAPA_LINES; i++)
+		assert_int_equal(talk_input(&t, slice_text("and\r\n")), 0);
+	hear_fault(&t, FAULT_LIMIT, SCOPE_SESSION, "lines during the login");
+
+	begin_identified(&t);
+	say(&t, "* BYE who are you?");
+	hear_fault(&t, FAULT_PROTOCOL, SCOPE_SESSION, "who are you?");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -263,6 +329,10 @@ int main(void)
 		TEST(a_mechanism_that_is_offered_but_unknown_gives_way_to_the_next),
 		TEST(the_capabilities_after_the_login_are_asked_for_unless_told),
 		TEST(what_is_said_behind_the_login_is_left_to_the_engine),
+		TEST(where_the_server_offers_id_it_is_told_who_we_are_once),
+		TEST(id_that_is_refused_changes_nothing),
+		TEST(the_answer_to_id_may_hold_literals),
+		TEST(the_answer_to_id_has_an_end),
 	};
 
 	return cmocka_run_group_tests_name("imap_login", tests, NULL, NULL);
