@@ -176,7 +176,8 @@ static void merge_message(
 		i->compared = i->state == ITEM_DONE;
 		return;
 	} else if (l->kind == JOURNAL_DONE && l->uid_validity == folder->validity_before) {
-		i->state = ITEM_DONE;
+		/* Without a UID, only its bytes can tell whether it is there still. */
+		i->state = l->uid ? ITEM_DONE : ITEM_DOUBT;
 		i->uid = l->uid;
 		i->flags |= ITEM_EARLIER;
 	} else {

@@ -53,6 +53,11 @@ static inline uint64_t item_key(uint64_t id, uint64_t digest)
 	return (digest >> ITEM_ID_BITS) << ITEM_ID_BITS |
 	       (id & ((UINT64_C(1) << ITEM_ID_BITS) - 1));
 }
+/* What it has of journal_digest(): the lower bits are 0. */
+static inline uint64_t item_digest(const struct item *i)
+{
+	return i->key >> ITEM_ID_BITS << ITEM_ID_BITS;
+}
 static inline uint64_t item_size(const struct item *i)
 {
 	return (uint64_t)i->size_high << 32 | i->size_low;

@@ -9,7 +9,8 @@
  *	not <n> <id> <digest>					was not taken
  *
  * Numbers are decimal, t in milliseconds since 1970, digest the first 16 hex digits of the
- * message's; names and target are percent-encoded (0x21 to 0x7e but % stand for themselves). Each
+ * message's, of which readers compare six (a done that was added when the UID became known has no
+ * others); names and target are percent-encoded (0x21 to 0x7e but % stand for themselves). Each
  * line ends with a space, the first 8 hex digits of the SHA-256 of what stands before that space,
  * and LF. Readers pass over lines that they do not know.
  *
@@ -17,11 +18,14 @@
  *
  *	1. its intent is written and synced (many at once)
  *	2. APPEND is sent, and may take effect at any time from here on
- *	3. the server's OK comes: done is written; it becomes durable with the next sync
+ *	3. the server's OK comes: done is written; it becomes durable with the next sync. A server
+ *	   without UIDPLUS says no UID: done is written with 0, and again when the folder is
+ *	   listed in the end
  *
  * So a run that begins finds, of each message: nothing, and it was never sent; done, and it is
- * there under that UID as long as UIDVALIDITY is the same; an intent alone, and only the mailbox
- * can tell: it is looked for there, by size and Message-ID, then by all its bytes.
+ * there under that UID as long as UIDVALIDITY is the same; an intent alone, or a done without UID,
+ * and only the mailbox can tell: it is looked for there, by size and Message-ID, then by all its
+ * bytes.
  *
  * What a crash leaves at the end (half a line, or bytes that fail the check) is cut off. A damaged
  * line before good ones is passed over: without its intent or done, a message is looked for in the

@@ -71,6 +71,24 @@ static bool may_be(const struct look *l, const struct item *i, const struct imap
 	return doubted && m->uid >= l->x->items.folders[l->folder].next_before;
 }
 
+/* The server took it and did not say under which UID: it is this one. The next run has to know, or
+ * it could not tell the message from one that was never brought. */
+static int note_uid(const struct look *l, struct item *i, uint32_t uid, struct fault *f)
+{
+	const struct item_folder *folder = &l->x->items.folders[l->folder];
+	const struct journal_line line = {.kind = JOURNAL_DONE,
+		.folder = folder->journal,
+		.id = item_id(i),
+		.digest = item_digest(i),
+		.size = item_size(i),
+		.uid_validity = folder->uid_validity,
+		.uid = uid};
+
+	i->uid = uid;
+	i->flags |= ITEM_SEEN;
+	return journal_add(l->x->journal, &line, f);
+}
+
 /* Those with this key; exact: of this size alone. */
 static int match(const struct look *l, uint32_t message_id, bool exact,
 	const struct imap_message *m, struct fault *f)
@@ -85,12 +103,8 @@ static int match(const struct look *l, uint32_t message_id, bool exact,
 		struct item *i = &x->items.all[at[k]];
 
 		if (i->state == ITEM_DONE && i->uid == 0 && m->size == item_size(i) &&
-			m->uid >= x->items.folders[l->folder].uid_next) {
-			/* The server took it and did not say under which UID. */
-			i->uid = m->uid;
-			i->flags |= ITEM_SEEN;
-			return 0;
-		}
+			m->uid >= x->items.folders[l->folder].uid_next)
+			return note_uid(l, i, m->uid, f);
 		if (may_be(l, i, m) && add_candidate(x, at[k], m->uid, f) < 0)
 			return -1;
 	}
@@ -237,6 +251,8 @@ int look_into(struct imap_restore *x, unsigned folder, uint32_t first, struct fa
 			return fault_prefix(f, "folder %s",
 				escape_text(slice_text(x->items.folders[folder].path), name,
 					sizeof name));
+		if (broke)
+			items_order(&x->items); /* UIDs that it has told already */
 	}
 	if (x->candidates_n)
 		qsort(x->candidates, x->candidates_n, sizeof *x->candidates, by_item);

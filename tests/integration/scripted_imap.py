@@ -149,7 +149,8 @@ class Session:
         self.selected = self.server.mailboxes[name]
         self.say(b'* %d EXISTS' % len(self.selected), b'* FLAGS (\\Seen)',
                  b'* OK [PERMANENTFLAGS (\\Seen \\*)] x',
-                 b'* OK [UIDVALIDITY %d] x' % self.uid_validity, tag + b' OK [READ-WRITE] in')
+                 b'* OK [UIDVALIDITY %d] x' % self.uid_validity,
+                 b'* OK [UIDNEXT %d] x' % (len(self.selected) + 1), tag + b' OK [READ-WRITE] in')
 
     def do_CREATE(self, tag, rest):
         self.server.mailboxes.setdefault(self.name(rest), [])
