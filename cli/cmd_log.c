@@ -149,7 +149,8 @@ static void say_outgoing(struct log *l, const struct event *e)
 {
 	char messages[TEXT_NUMBER], size[TEXT_NUMBER];
 
-	say_escaped(l, e->kind == EVENT_EXPORT ? "exported " : "restored ", e->query);
+	say_escaped(l, e->kind == EVENT_EXPORT ? "exported " : "restored ",
+		e->query.len ? e->query : slice_text("everything"));
 	say_escaped(l, " to ", e->target);
 	out_format(&l->run->out, ": %s %s, %s", text_count(e->messages, messages),
 		plural(e->messages, "message", "messages"), text_size(e->bytes, size));

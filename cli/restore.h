@@ -37,6 +37,8 @@ struct restore_order {
 };
 
 struct restore_sums {
+	bool unlooked;		/* it ended before what is there was looked at: of the target
+				 * nothing is known, and only the next two mean something */
 	uint64_t messages;	/* that match */
 	uint64_t wanted, bytes; /* the same, once for each folder they go to */
 	uint64_t there;		/* of them, before this run */

@@ -451,6 +451,7 @@ static int prepare(struct imap_restore *x, struct fault *f)
 
 static int work(struct imap_restore *x, struct fault *f)
 {
+	x->sums->unlooked = true;
 	if (prepare(x, f) < 0)
 		return -1;
 	/* What a dry run is not sure of, it says. */
@@ -458,6 +459,7 @@ static int work(struct imap_restore *x, struct fault *f)
 		return -1;
 	if (look_at_folders(x, f) < 0)
 		return -1;
+	x->sums->unlooked = x->stopping;
 	judge(x);
 	count_there(x);
 	if (x->order->look_only)
@@ -523,7 +525,7 @@ int restore_imap(const struct restore_order *order, const struct restore_watch *
 		count_end(x);
 	if (r == 0 && !order->look_only)
 		r = name_unsure(x, f);
-	if (x->items.n)
+	if (x->items.n && !x->sums->unlooked)
 		tell_folders(x);
 	if (r == 0 && x->stopping) {
 		*f = x->why;

@@ -114,6 +114,25 @@ static uint64_t estimate_ms(const struct restore_sums *s)
 	return a > b ? a : b;
 }
 
+static void add_target_json(
+	const struct restore_report *r, const struct restore_sums *s, struct json_line *line)
+{
+	json_add_count(line, "present", s->there);
+	json_add_count(line, "found", s->found);
+	json_add_count(line, "sent", s->sent);
+	json_add_count(line, "sent_bytes", s->sent_bytes);
+	json_add_count(line, "at_target", s->at_target);
+	json_add_count(line, "changed", s->changed);
+	json_add_count(line, "compared", s->compared);
+	json_add_count(line, "crlf", s->crlf);
+	json_add_count(line, "removed_there", s->gone);
+	json_add_count(line, "damaged", s->damaged);
+	json_add_count(line, "refused", s->refused);
+	json_add_count(line, "missing", r->dry ? 0 : s->unsure);
+	if (r->dry)
+		json_add_count(line, "estimate_ms", estimate_ms(s));
+}
+
 static void print_json(
 	struct restore_report *r, const struct restore_sums *s, const struct fault *how)
 {
@@ -125,20 +144,8 @@ static void print_json(
 	json_add_count(&line, "messages", s->messages);
 	json_add_count(&line, "wanted", s->wanted);
 	json_add_count(&line, "bytes", s->bytes);
-	json_add_count(&line, "present", s->there);
-	json_add_count(&line, "found", s->found);
-	json_add_count(&line, "sent", s->sent);
-	json_add_count(&line, "sent_bytes", s->sent_bytes);
-	json_add_count(&line, "at_target", s->at_target);
-	json_add_count(&line, "changed", s->changed);
-	json_add_count(&line, "compared", s->compared);
-	json_add_count(&line, "crlf", s->crlf);
-	json_add_count(&line, "removed_there", s->gone);
-	json_add_count(&line, "damaged", s->damaged);
-	json_add_count(&line, "refused", s->refused);
-	json_add_count(&line, "missing", r->dry ? 0 : s->unsure);
-	if (r->dry)
-		json_add_count(&line, "estimate_ms", estimate_ms(s));
+	if (!s->unlooked)
+		add_target_json(r, s, &line);
 	if (how->code != FAULT_NONE) {
 		json_add_text(&line, "error", how->text);
 		json_add_count(&line, "status", (uint64_t)fault_exit_status(how));
@@ -159,7 +166,7 @@ static void print_dry_run(struct restore_report *r, const struct restore_sums *s
 			plural(s->there, "is", "are"));
 	out_format(o,
 		"\nthis takes about %s at %d messages and %s a second, which many providers "
-		"take; a faster one takes more\n",
+		"take; a faster one is done sooner\n",
 		text_duration((int64_t)estimate_ms(s), time), ASSUMED_MESSAGES_S,
 		text_size(ASSUMED_BYTES_S, size));
 }
@@ -233,7 +240,7 @@ void restore_report_end(
 	}
 	if (r->dry && how->code == FAULT_NONE)
 		print_dry_run(r, s);
-	if (r->dry || s->wanted == 0)
+	if (r->dry || s->wanted == 0 || s->unlooked)
 		return;
 	print_details(r, s);
 	print_end(r, s, how);

@@ -101,6 +101,22 @@ def a_wrong_password_is_said_and_nothing_is_begun(folder):
 
 
 @case
+def before_anybody_looked_nothing_is_said_of_the_target(folder):
+    with Target(folder) as t:
+        t.restore()
+        log = t.keep.run('log').out
+        check(b'restored everything to imaps://' in log, log)
+        t.secret.write_text('wrong\n')
+        for dry in ([], ['--dry-run']):
+            result = t.keep.run(*t.arguments(*dry), code=LOGIN)
+            equal(result.out, b'', 'said on stdout')
+            told = t.restore(*dry, code=LOGIN)
+            equal(told.of_type('folder'), [], 'folders')
+            equal((told.summary['wanted'], told.summary['status']), (60, LOGIN), 'summary')
+            check(not {'present', 'at_target', 'missing'} & told.summary.keys(), told.summary)
+
+
+@case
 def what_cannot_be_understood_is_a_usage_error(folder):
     with Target(folder) as t:
         for more in (['--folder', '{nothing}'], ['--folder', 'a}b'], ['--flags', 'some'],
