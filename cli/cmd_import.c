@@ -193,6 +193,7 @@ static void print_source(struct import *x, const struct import_source *s)
 		json_add_bytes(&line, "path", slice_text(s->path));
 		if (s->format)
 			json_add_text(&line, "format", s->format);
+		reading_counts_json(&s->read_as, &line);
 		add_sums(&line, &s->sums);
 		json_line_print(&line, o);
 		return;

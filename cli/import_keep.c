@@ -42,6 +42,7 @@ struct import_keep {
 	uint8_t *converted;
 	struct buffer where;
 
+	struct readings readings;
 	uint64_t all_bytes, done_before, done; /* for progress */
 	uint64_t found;
 	bool told_cut;
@@ -122,6 +123,7 @@ static int hand_over(struct import_keep *k, struct fault *f)
 
 int import_keep_finish(struct import_keep *k, struct fault *f)
 {
+	readings_tell(&k->readings, k->run);
 	if (k->terms->mode == IMPORT_DRY)
 		return 0;
 	return hand_over(k, f) < 0 || wait_for_writer(k, f) < 0 ? -1 : 0;
@@ -456,6 +458,17 @@ static int keep_note(void *context, const char *path, const char *what, struct f
 	return 0;
 }
 
+static int keep_read_as(
+	void *context, const char *path, const char *dialect, const char *text, struct fault *f)
+{
+	struct import_keep *k = context;
+
+	if (stop_requested())
+		return interrupted(f);
+	reading_counts_add(&k->source->read_as, dialect);
+	return readings_add(&k->readings, k->run, path, dialect, text, f);
+}
+
 static int keep_pass(void *context, const char *path, struct fault *f)
 {
 	struct import_keep *k = context;
@@ -534,6 +547,7 @@ int import_keep_open(struct run *run, const struct import_terms *terms, struct i
 		.refuse = keep_refuse,
 		.lost = keep_lost,
 		.note = keep_note,
+		.read_as = keep_read_as,
 		.pass = keep_pass,
 		.position = keep_position};
 	batch_init(&k->batch);
@@ -559,6 +573,7 @@ struct import_keep *import_keep_close(struct import_keep *k)
 	import_dry_close(k->dry);
 	hasher_free(k->hasher);
 	buffer_deinit(&k->where);
+	readings_deinit(&k->readings);
 	free(k->converted);
 	free(k);
 	return NULL;

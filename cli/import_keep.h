@@ -1,6 +1,7 @@
 /* The one who keeps what readers find, and counts it. */
 #pragma once
 
+#include "cli/import_readings.h"
 #include "cli/import_taker.h"
 #include "cli/run.h"
 
@@ -23,8 +24,9 @@ struct import_source {
 	const char *path; /* borrowed */
 	char *format;	  /* what it turned out to be, "mbox"; owned, NULL: nothing yet */
 	struct import_sums sums;
-	uint64_t waiting; /* messages whose commit is not done */
-	bool ended;	  /* no more will be found; with waiting 0 the sums are final */
+	struct reading_counts read_as; /* of its mboxes */
+	uint64_t waiting;	       /* messages whose commit is not done */
+	bool ended; /* no more will be found; with waiting 0 the sums are final */
 };
 
 enum import_ends { IMPORT_AS_THEY_ARE, IMPORT_CRLF };

@@ -46,6 +46,10 @@ struct import_taker {
 	int (*lost)(void *context, const char *path, const char *why, struct fault *f);
 	/* What a person should know of path, and is no failure ("mboxcl2"). Shown once for each. */
 	int (*note)(void *context, const char *path, const char *what, struct fault *f);
+	/* path was read as this dialect of mbox ("mboxrd", a text that stays); text says it for
+	 * people, with the reason; NULL: a note did. Counted, and of many files told once. */
+	int (*read_as)(void *context, const char *path, const char *dialect, const char *text,
+		struct fault *f);
 	/* A file that is no mail ("dovecot.index"): counted. */
 	int (*pass)(void *context, const char *path, struct fault *f);
 	/* So many bytes of what the reader was given are done: for progress. <0: interrupted. */

@@ -243,6 +243,21 @@ static int note(struct reading *r, struct fault *f, const char *format, ...)
 	return r->taker->note(r->taker->context, r->name, text, f) < 0 ? -1 : 0;
 }
 
+static int read_as(struct reading *r, struct fault *f, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+static int read_as(struct reading *r, struct fault *f, const char *format, ...)
+{
+	const char *name = mbox_dialect_name(r->parser.dialect);
+	char text[512];
+	va_list args;
+
+	va_start(args, format);
+	(void)vsnprintf(text, sizeof text, format, args);
+	va_end(args);
+	return r->taker->read_as(r->taker->context, r->name, name, text, f) < 0 ? -1 : 0;
+}
+
 static int note_dialect(struct reading *r, struct fault *f)
 {
 	const struct mbox_counts *c = &r->parser.counts;
@@ -251,16 +266,18 @@ static int note_dialect(struct reading *r, struct fault *f)
 	if (c->messages == 0)
 		return 0;
 	if (r->forced != MBOX_ANY)
-		return note(r, f, "read as %s, as --mbox-dialect says", name);
+		return read_as(r, f, "read as %s, as --mbox-dialect says", name);
 	if (r->parser.dialect != MBOX_RD)
-		return note(r, f, "read as %s: %s", name, r->why);
-	if (c->quoted_more > 0)
-		return note(r, f,
-			"read as mboxrd: %" PRIu64
-			" %s with \">>From \"; --mbox-dialect mboxo leaves "
-			"that as it is",
-			c->quoted_more, plural(c->quoted_more, "line begins", "lines begin"));
-	return note(r, f, "read as mboxrd: %s (mboxo would be the same)", r->why);
+		return read_as(r, f, "read as %s: %s", name, r->why);
+	if (c->quoted_more == 0)
+		return read_as(r, f, "read as mboxrd: %s (mboxo would be the same)", r->why);
+	/* Somebody may have to decide: of each file, however many there are. */
+	if (note(r, f,
+		    "read as mboxrd: %" PRIu64 " %s with \">>From \"; --mbox-dialect mboxo leaves "
+		    "that as it is",
+		    c->quoted_more, plural(c->quoted_more, "line begins", "lines begin")) < 0)
+		return -1;
+	return r->taker->read_as(r->taker->context, r->name, name, NULL, f) < 0 ? -1 : 0;
 }
 
 static int note_lines(struct reading *r, struct fault *f)

@@ -102,6 +102,13 @@ static int dump_note(void *context, const char *path, const char *what, struct f
 	return 0;
 }
 
+static int dump_read_as(
+	void *context, const char *path, const char *dialect, const char *text, struct fault *f)
+{
+	(void)dialect;
+	return text ? dump_note(context, path, text, f) : 0;
+}
+
 static int dump_position(void *context, uint64_t done, struct fault *f)
 {
 	(void)context;
@@ -128,6 +135,7 @@ static int dump(struct dump *d, const char *path, enum mbox_dialect dialect, str
 		.refuse = dump_refuse,
 		.lost = dump_lost,
 		.note = dump_note,
+		.read_as = dump_read_as,
 		.position = dump_position};
 	struct import_stream stream = {
 		.context = d, .name = path, .folder = "", .read = read_piece};

@@ -418,5 +418,94 @@ def compressed_files_are_read(folder):
     check_kept(keep, MAIL[:7])
 
 
+def refile(message):
+    return b'From anna@example.org Thu Jan  1 00:00:00 2026\n' + message
+
+
+@case
+def a_from_line_is_a_part_of_what_is_one_message(folder):
+    keep = archive(folder)
+    mail = [refile(m) + b'\n' + refile(b'Subject: y\n\n') for m in MAIL[:12]]
+    maildir(folder / 'Maildir', mail[:2])
+    top = folder / 'tree'
+    (top / 'mh').mkdir(parents=True)
+    (top / 'one.eml').write_bytes(mail[2])
+    (top / 'mh' / '.mh_sequences').write_text('unseen: 1\n')
+    (top / 'mh' / '7').write_bytes(mail[3])
+    (folder / 'single.eml').write_bytes(mail[4])
+    with tarfile.open(folder / 'x.tgz', 'w:gz') as t:
+        for name, data in (('a/1.eml', mail[5]), ('M/cur/1:2,S', mail[6])):
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            t.addfile(info, io.BytesIO(data))
+    with zipfile.ZipFile(folder / 'x.zip', 'w') as z:
+        z.writestr('b/2.EML', mail[7])
+    s = take(keep, folder / 'Maildir', top, folder / 'single.eml', folder / 'x.tgz', folder / 'x.zip')
+    equal(counts(s), (8, 8, 0, 0, 0), 'sums')
+    check_kept(keep, mail[:8])
+    # Without a name that says so it is an mbox, unless --format does.
+    (folder / 'box').write_bytes(mail[8])
+    with tarfile.open(folder / 'y.tar', 'w') as t:
+        info = tarfile.TarInfo('17')
+        info.size = len(mail[9])
+        t.addfile(info, io.BytesIO(mail[9]))
+    s = take(keep, folder / 'box', folder / 'y.tar', '--dry-run')
+    equal((s['found'], [line.get('read_as') for line in s['result'].of_type('source')]),
+          (4, [{'mboxrd': 1}, {'mboxrd': 1}]), 'as mboxes')
+    equal(counts(take(keep, folder / 'box', folder / 'y.tar', '--format', 'eml')), (2, 2, 0, 0, 0), '')
+    check_kept(keep, mail[:10])
+
+
+@case
+def of_many_mboxes_the_dialect_is_told_once(folder):
+    keep = archive(folder)
+    top = folder / 'boxes'
+    top.mkdir()
+    for n in range(5):
+        (top / f'{n}.mbox').write_bytes(refile(b'Subject: %d\n\nx\n' % n))
+    said = lambda *more: keep.run(*more, 'import', top, '--account', 'anna', '--dry-run').err
+    equal(said().count('read as mboxrd'), 5, 'a few')
+    for n in range(5, 30):
+        (top / f'{n}.mbox').write_bytes(refile(b'Subject: %d\n\nx\n' % n))
+    check('30 files read as mboxrd; -v names each' in said(), said())
+    equal(said().count('read as'), 1, 'many')
+    equal(said('-v').count('read as mboxrd'), 30, 'many with -v')
+    s = take(keep, top)
+    equal([line['read_as'] for line in s['result'].of_type('source')], [{'mboxrd': 30}], 'JSON')
+    equal([o for o in s['result'].of_type('note') if 'read as' in o['text']], [], 'notes')
+
+
+@case
+def a_takeout_comes_with_its_labels_packed_and_from_a_pipe(folder):
+    keep = archive(folder)
+    labels = ['Inbox,Unread', 'Sent', 'Work/Plans,Inbox', 'Archived', 'Starred,Sent']
+    box = b''.join(b'From %d@xxx Thu Jan 01 00:00:00 +0000 2026\nX-GM-THRID: %d\nX-Gmail-Labels: %s\n'
+                   % (n, n, label.encode()) + MAIL[n].rstrip(b'\n') + b'\n\n'
+                   for n, label in enumerate(labels))
+    name = 'Takeout/Mail/All mail Including Spam and Trash.mbox'
+    with zipfile.ZipFile(folder / 'takeout.zip', 'w', zipfile.ZIP_DEFLATED) as z:
+        z.writestr('Takeout/archive_browser.html', '<html>')
+        z.writestr(name, box)
+    with tarfile.open(folder / 'takeout.tgz', 'w:gz') as t:
+        info = tarfile.TarInfo(name)
+        info.size = len(box)
+        t.addfile(info, io.BytesIO(box))
+    (folder / 'all.mbox').write_bytes(box)
+    s = take(keep, folder / 'takeout.zip')
+    equal((counts(s), s['passed']), ((5, 5, 0, 0, 0), 1), 'zip')
+    equal(sorted({f[0] for v in filings(keep).values() for f in v}),
+          ['Archive', 'INBOX', 'Sent', 'Work/Plans'], 'folders')
+    check(any('\\Flagged' in f[1] for v in filings(keep).values() for f in v), 'starred')
+    equal(counts(take(keep, folder / 'takeout.tgz')), (5, 0, 5, 0, 0), 'tgz')
+    equal(counts(take(keep, folder / 'all.mbox')), (5, 0, 5, 0, 0), 'mbox')
+    for packed in ('all.mbox', 'takeout.zip', 'takeout.tgz'):
+        done = subprocess.run(f'cat {folder / packed} | '
+                              f'{" ".join(map(str, keep.command("--json", "import", "-", "--account", "anna")))}',
+                              shell=True, env=keep.environment(), capture_output=True)
+        last = json.loads(done.stdout.splitlines()[-1])
+        equal((done.returncode, last['found'], last['known']), (0, 5, 5), f'{packed} through a pipe')
+    keep.verify()
+
+
 if __name__ == '__main__':
     main()

@@ -122,6 +122,13 @@ static inline int taken_note(void *context, const char *path, const char *what, 
 	return 0;
 }
 
+static inline int taken_read_as(
+	void *context, const char *path, const char *dialect, const char *text, struct fault *f)
+{
+	assert(dialect && (!text || strstr(text, dialect)));
+	return text ? taken_note(context, path, text, f) : 0;
+}
+
 static inline int taken_position(void *context, uint64_t done, struct fault *f)
 {
 	struct taken *t = context;
@@ -143,6 +150,7 @@ static inline struct import_taker taken_make(struct taken *t)
 		.refuse = taken_refuse,
 		.lost = taken_lost,
 		.note = taken_note,
+		.read_as = taken_read_as,
 		.position = taken_position};
 }
 
