@@ -136,8 +136,9 @@ static int read_mbox(struct source *s, struct fault *f)
 static enum import_what what_to_read(const struct source *s, struct slice begin)
 {
 	switch (s->options->format) {
-	case IMPORT_EML:
-		return WHAT_MESSAGE;
+	case IMPORT_EML: /* of an archive each entry */
+		return import_what(begin) == WHAT_PACKED && !import_is_eml(s->name) ? WHAT_PACKED
+										    : WHAT_MESSAGE;
 	case IMPORT_MBOX:
 		return WHAT_MBOX;
 	case IMPORT_ARCHIVE:
@@ -148,10 +149,10 @@ static enum import_what what_to_read(const struct source *s, struct slice begin)
 	}
 	enum import_what what = import_what(begin);
 	size_t n = strlen(s->name);
+	if (import_is_eml(s->name) && (what == WHAT_MBOX || what == WHAT_OTHER))
+		return WHAT_MESSAGE;
 	if (what != WHAT_OTHER)
 		return what;
-	if (import_is_eml(s->name))
-		return WHAT_MESSAGE;
 	return n > 4 && strcmp(s->name + n - 4, ".tar") == 0 ? WHAT_PACKED : WHAT_OTHER;
 }
 

@@ -3,7 +3,8 @@
  * how deep it goes has a cap.
  *
  * In each folder the files come first, then the folders below. A folder with cur and new in it is a
- * Maildir; what is below that are folders of the same Maildir. */
+ * Maildir; what is below that are folders of the same Maildir. In a folder of MH (it has
+ * .mh_sequences) a file whose name is a number is a message. */
 #include "cli/import_tree.h"
 
 #include "archive/file.h"
@@ -71,7 +72,7 @@ struct reading {
 /* Whether it has to be a message, to judge by where it lies and how it is called. */
 static bool is_message(const struct reading *r)
 {
-	return r->file->is_in_maildir || import_is_eml(r->file->name) ||
+	return r->file->is_in_maildir || r->file->is_in_mh || import_is_eml(r->file->name) ||
 	       r->tree->options->format == IMPORT_EML;
 }
 
@@ -280,6 +281,7 @@ struct level {
 	DIR *dir;
 	const struct buffer *folder; /* its mail folder */
 	bool is_maildir, in_maildir; /* in: it or one above is */
+	bool is_mh;
 	unsigned depth;
 };
 
@@ -288,6 +290,18 @@ static bool has_folder(int fd, const char *name)
 	struct stat st;
 
 	return fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode);
+}
+
+static bool is_of_mh(int fd)
+{
+	struct stat st;
+
+	return fstatat(fd, ".mh_sequences", &st, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+static bool is_number(const char *name)
+{
+	return name[0] && !name[strspn(name, "0123456789")];
 }
 
 static uint8_t type_of(int fd, const char *name, uint8_t said)
@@ -327,7 +341,11 @@ static int pass_name(struct tree *t, const char *name, struct fault *f)
 
 static int read_one(struct level *l, const char *folder, const char *name, struct fault *f)
 {
-	const struct tree_file file = {.folder = l->fd, .name = name, .in = folder, .flags = ""};
+	const struct tree_file file = {.folder = l->fd,
+		.name = name,
+		.in = folder,
+		.flags = "",
+		.is_in_mh = l->is_mh && is_number(name)};
 
 	if (name[0] == '.' || (l->is_maildir && is_index(name)))
 		return pass_name(l->tree, name, f);
@@ -437,6 +455,7 @@ static int read_level(struct level *l, struct fault *f)
 	if (!dir)
 		return lose(l->tree, strerror(errno), f);
 	l->dir = dir;
+	l->is_mh = is_of_mh(l->fd);
 	if (buffer_append(&folder, l->folder->data, l->folder->len, f) < 0 ||
 		(l->is_maildir && !l->tree->options->folder_is_named &&
 			place_finish_maildir(&folder, f) < 0))

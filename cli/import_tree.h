@@ -29,6 +29,7 @@ struct tree_file {
 	const char *in;	    /* its mail folder */
 	const char *flags;  /* of a Maildir's file */
 	bool is_in_maildir; /* it is a message, whatever is in it */
+	bool is_in_mh;	    /* likewise */
 };
 /* TREE_GONE: there is none of this name, and nothing was said about it. */
 enum { TREE_GONE = 1 };
