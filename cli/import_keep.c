@@ -8,11 +8,13 @@
 #include "archive/escape.h"
 #include "archive/limits.h"
 #include "cli/import_dry.h"
+#include "cli/import_own.h"
 #include "cli/import_place.h"
 #include "cli/import_writer.h"
 #include "cli/json.h"
 #include "cli/stop.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 
 enum { CONVERTED = 64 * 1024 };
@@ -43,6 +45,7 @@ struct import_keep {
 	struct buffer where;
 
 	struct readings readings;
+	struct import_own own;
 	uint64_t all_bytes, done_before, done; /* for progress */
 	uint64_t found;
 	bool told_cut;
@@ -337,6 +340,38 @@ static int keep_bytes(void *context, struct slice bytes, struct fault *f)
 	return put(k, bytes, f);
 }
 
+/* Flags from outside: words that IMAP could have, single spaces between. */
+static bool flags_are_sound(const char *flags)
+{
+	for (const char *p = flags; *p; p++) {
+		bool begins = p == flags || p[-1] == ' ';
+
+		if (*p < ' ' || *p > '~' || strchr("(){%*\"]", *p) || (*p == '\\' && !begins) ||
+			(*p == ' ' && (begins || !p[1])))
+			return false;
+	}
+	return strlen(flags) <= LIMIT_FLAGS;
+}
+
+/* The message that is open lies where the export's manifest says that it lay. */
+static int refile(struct import_keep *k, const struct digest *digest, struct fault *f)
+{
+	struct manifest_entry e;
+	int r = import_own_find(&k->own, digest, &e, f);
+
+	if (r <= 0)
+		return r;
+	struct item *i = batch_take(&k->items);
+	batch_deinit(&k->items);
+	batch_add(&k->items, i);
+	buffer_clear(&i->folder);
+	buffer_clear(&i->flags);
+	i->received = e.folder ? e.received : e.archived;
+	if (e.folder && flags_are_sound(e.flags) && buffer_append_text(&i->flags, e.flags, f) < 0)
+		return -1;
+	return set_folder(k, i, e.folder, f);
+}
+
 static int end_dry(struct import_keep *k, struct fault *f)
 {
 	struct import_sums *sums = &k->source->sums;
@@ -345,6 +380,9 @@ static int end_dry(struct import_keep *k, struct fault *f)
 	int first = -1;
 
 	hasher_end(k->hasher, &digest);
+	k->state = BETWEEN;
+	if (refile(k, &digest, f) < 0)
+		return -1;
 	for (struct item *i; (i = batch_take(&k->items)); item_free(i)) {
 		int r = import_dry_classify(k->dry, buffer_slice(&i->folder), &digest, f);
 
@@ -355,7 +393,6 @@ static int end_dry(struct import_keep *k, struct fault *f)
 		kept |= r != DRY_KNOWN;
 		first = first < 0 ? r : first;
 	}
-	k->state = BETWEEN;
 	sums->kept += kept;
 	sums->known += !kept;
 	sums->duplicate += kept && first != DRY_NEW;
@@ -366,6 +403,8 @@ static int end_dry(struct import_keep *k, struct fault *f)
 static int end_kept(struct import_keep *k, struct fault *f)
 {
 	spool_finish(k->spool);
+	if (refile(k, spool_digest(k->spool), f) < 0)
+		return -1;
 	for (struct item *i; (i = batch_take(&k->items));) {
 		i->spool = i->tag == TAG_FIRST ? k->spool : spool_share(k->spool);
 		if (i->tag == TAG_FIRST)
@@ -469,6 +508,35 @@ static int keep_read_as(
 	return readings_add(&k->readings, k->run, path, dialect, text, f);
 }
 
+static int keep_own_begin(void *context, int fd, const char *path, struct fault *f)
+{
+	struct import_keep *k = context;
+	const char *scratch = k->run->store ? store_folder(k->run->store) : P_tmpdir;
+	int folder CLEANUP(fd_closep) = open(scratch, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	char shown[2048];
+	int r = import_own_begin(&k->own, fd, folder, f);
+
+	(void)escape_text(slice_text(path), shown, sizeof shown);
+	if (r == IMPORT_OWN_BAD)
+		run_note(k->run,
+			"%s: its manifest cannot be read, or is none of an export, and is "
+			"not followed",
+			shown);
+	else if (r == 0)
+		run_detail(k->run,
+			"%s: an export; folders, flags and times are those of its "
+			"manifest",
+			shown);
+	return r < 0 ? -1 : 0;
+}
+
+static void keep_own_end(void *context)
+{
+	struct import_keep *k = context;
+
+	import_own_end(&k->own);
+}
+
 static int keep_pass(void *context, const char *path, struct fault *f)
 {
 	struct import_keep *k = context;
@@ -548,6 +616,8 @@ int import_keep_open(struct run *run, const struct import_terms *terms, struct i
 		.lost = keep_lost,
 		.note = keep_note,
 		.read_as = keep_read_as,
+		.own_begin = keep_own_begin,
+		.own_end = keep_own_end,
 		.pass = keep_pass,
 		.position = keep_position};
 	batch_init(&k->batch);
@@ -574,6 +644,7 @@ struct import_keep *import_keep_close(struct import_keep *k)
 	hasher_free(k->hasher);
 	buffer_deinit(&k->where);
 	readings_deinit(&k->readings);
+	import_own_deinit(&k->own);
 	free(k->converted);
 	free(k);
 	return NULL;

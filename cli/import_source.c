@@ -2,6 +2,7 @@
 
 #include "archive/escape.h"
 #include "archive/limits.h"
+#include "cli/import_own.h"
 #include "cli/import_place.h"
 #include "cli/mbox_own.h"
 
@@ -123,7 +124,7 @@ static int read_mbox(struct source *s, struct fault *f)
 		return fault_memory(f);
 	if (can_wind_back(s)) {
 		const struct mbox_file file = {.fd = s->fd, .name = s->path, .folder = in};
-		int r = dialect == MBOX_ANY ? mbox_own_read(&file, s->path, taker, f)
+		int r = dialect == MBOX_ANY ? mbox_own_read(&file, AT_FDCWD, s->path, taker, f)
 					    : MBOX_OWN_NOT;
 
 		return r != MBOX_OWN_NOT ? r : mbox_read_file(&file, dialect, taker, f);
@@ -162,6 +163,19 @@ static int say_format(char **ret, const char *format, struct fault *f)
 	return *ret ? 0 : fault_memory(f);
 }
 
+static int read_archive(struct source *s, char **ret_format, struct fault *f)
+{
+	int manifest CLEANUP(fd_closep) =
+		can_wind_back(s) ? import_own_beside(AT_FDCWD, s->path) : -1;
+
+	if (manifest >= 0 && s->taker->own_begin(s->taker->context, manifest, s->path, f) < 0)
+		return -1;
+	int r = import_archive_read(&s->input, s->path, "", s->options, s->taker, ret_format, f);
+	if (manifest >= 0)
+		s->taker->own_end(s->taker->context);
+	return r;
+}
+
 static int read_what(struct source *s, enum import_what what, char **ret_format, struct fault *f)
 {
 	switch (what) {
@@ -172,8 +186,7 @@ static int read_what(struct source *s, enum import_what what, char **ret_format,
 	case WHAT_MBOX:
 		return say_format(ret_format, "mbox", f) < 0 ? -1 : read_mbox(s, f);
 	case WHAT_PACKED:
-		return import_archive_read(
-			&s->input, s->path, "", s->options, s->taker, ret_format, f);
+		return read_archive(s, ret_format, f);
 	case WHAT_OTHER:
 		break;
 	}

@@ -50,6 +50,10 @@ struct import_taker {
 	 * people, with the reason; NULL: a note did. Counted, and of many files told once. */
 	int (*read_as)(void *context, const char *path, const char *dialect, const char *text,
 		struct fault *f);
+	/* What comes until own_end() is of an export, and fd (borrowed) its manifest: it says where
+	 * messages lay (cli/import_own.h). Can be within each other. */
+	int (*own_begin)(void *context, int fd, const char *path, struct fault *f);
+	void (*own_end)(void *context);
 	/* A file that is no mail ("dovecot.index"): counted. */
 	int (*pass)(void *context, const char *path, struct fault *f);
 	/* So many bytes of what the reader was given are done: for progress. <0: interrupted. */

@@ -9,6 +9,8 @@
 
 #include "archive/file.h"
 #include "archive/limits.h"
+#include "cli/import_own.h"
+#include "cli/mbox_own.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -185,7 +187,12 @@ static int read_mbox(struct reading *r, struct fault *f)
 		.base = t->done};
 	if (!file.name || !file.folder)
 		return fault_memory(f);
+	int own = t->options->dialect != MBOX_ANY
+			  ? MBOX_OWN_NOT
+			  : mbox_own_read(&file, r->file->folder, r->file->name, t->taker, f);
 	t->done += (uint64_t)r->st.st_size;
+	if (own != MBOX_OWN_NOT)
+		return own;
 	return mbox_read_file(&file, t->options->dialect, t->taker, f);
 }
 
@@ -447,6 +454,30 @@ static int read_folders(struct level *l, struct fault *f)
 	}
 }
 
+static int read_content(struct level *l, const char *folder, struct fault *f)
+{
+	if (l->is_maildir && maildir_read(l->tree, l->fd, folder, f) < 0)
+		return -1;
+	if (read_files(l, folder, f) < 0)
+		return -1;
+	return read_folders(l, f);
+}
+
+/* With its manifest, where it is an export. */
+static int read_own(struct level *l, const char *folder, struct fault *f)
+{
+	const struct import_taker *taker = l->tree->taker;
+	int manifest CLEANUP(fd_closep) = import_own_within(l->fd);
+	const char *where = tree_where(l->tree, f);
+
+	if (!where || (manifest >= 0 && taker->own_begin(taker->context, manifest, where, f) < 0))
+		return -1;
+	int r = read_content(l, folder, f);
+	if (manifest >= 0)
+		taker->own_end(taker->context);
+	return r;
+}
+
 static int read_level(struct level *l, struct fault *f)
 {
 	struct buffer folder CLEANUP(buffer_deinit) = buffer_make(LIMIT_FOLDER + 1);
@@ -464,11 +495,7 @@ static int read_level(struct level *l, struct fault *f)
 	if (!text)
 		return fault_memory(f);
 	l->tree->saw_maildir |= l->is_maildir;
-	if (l->is_maildir && maildir_read(l->tree, l->fd, text, f) < 0)
-		return -1;
-	if (read_files(l, text, f) < 0)
-		return -1;
-	return read_folders(l, f);
+	return read_own(l, text, f);
 }
 
 int import_tree_read(int fd, const char *path, const struct import_options *options,

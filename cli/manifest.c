@@ -63,6 +63,7 @@ static bool parse(const json_t *object, struct manifest_entry *ret)
 {
 	const char *hex = json_string_value(json_object_get(object, "digest"));
 	const char *archived = json_string_value(json_object_get(object, "archived"));
+	const char *received = json_string_value(json_object_get(object, "received"));
 
 	ret->file = json_string_value(json_object_get(object, "file"));
 	ret->volume = json_string_value(json_object_get(object, "volume"));
@@ -70,9 +71,14 @@ static bool parse(const json_t *object, struct manifest_entry *ret)
 	ret->size = number_of(object, "size");
 	ret->offset = number_of(object, "offset");
 	ret->length = number_of(object, "length");
-	ret->archived = 0;
+	ret->archived = ret->received = 0;
 	if (archived)
 		(void)moment_parse(slice_text(archived), &ret->archived);
+	ret->folder = json_string_value(json_object_get(object, "folder"));
+	ret->flags = json_string_value(json_object_get(object, "flags"));
+	ret->flags = ret->flags ? ret->flags : "";
+	if (received)
+		(void)moment_parse(slice_text(received), &ret->received);
 	return ret->file && path_is_safe(ret->file) && hex &&
 	       digest_parse(slice_text(hex), &ret->digest) == 0 && ret->size != MANIFEST_NONE &&
 	       (!ret->volume || (!strchr(ret->volume, '/') && path_is_safe(ret->volume)));
@@ -215,8 +221,39 @@ static int read_line(struct manifest *m, uint64_t from, struct fault *f)
 	}
 }
 
-int manifest_find(
-	struct manifest *m, const struct digest *d, const char **ret_file, struct fault *f)
+static int read_nothing(void *context, const struct manifest_entry *e, struct fault *f)
+{
+	(void)context;
+	(void)e;
+	(void)f;
+	return 0;
+}
+
+int manifest_open_read(int fd, int scratch, struct manifest **ret, struct fault *f)
+{
+	struct manifest *m CLEANUP(manifest_closep) = calloc(1, sizeof *m);
+	struct stat st;
+	uint64_t bad;
+
+	if (!m)
+		return fault_memory(f);
+	(void)snprintf(m->name, sizeof m->name, "a manifest");
+	m->line = buffer_make(LIMIT_MANIFEST_LINE);
+	m->read = read_nothing;
+	m->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	if (m->fd < 0 || fstat(m->fd, &st) < 0)
+		return file_error(m, "open", f);
+	if (digest_table_open(scratch, (uint64_t)st.st_size / LINE_LEAST, &m->table, f) < 0 ||
+		manifest_walk(m->fd, m->name, remember, m, &m->end, &bad, f) < 0)
+		return -1;
+	if (bad)
+		return MANIFEST_OTHER;
+	*ret = TAKE(m);
+	return 0;
+}
+
+int manifest_look(
+	struct manifest *m, const struct digest *d, struct manifest_entry *ret, struct fault *f)
 {
 	struct digest_search at = {0};
 	struct manifest_entry e;
@@ -235,9 +272,20 @@ int manifest_find(
 			(const char *)m->line.data, m->line.len, JSON_REJECT_DUPLICATES, NULL);
 		if (!m->object || !parse(m->object, &e) || digest_compare(&e.digest, d) != 0)
 			continue;
-		*ret_file = e.file;
+		*ret = e;
 		return MANIFEST_FOUND;
 	}
+	return r;
+}
+
+int manifest_find(
+	struct manifest *m, const struct digest *d, const char **ret_file, struct fault *f)
+{
+	struct manifest_entry e;
+	int r = manifest_look(m, d, &e, f);
+
+	if (r == MANIFEST_FOUND)
+		*ret_file = e.file;
 	return r;
 }
 

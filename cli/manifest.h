@@ -14,6 +14,9 @@ struct manifest_entry {
 	moment_ms archived;	 /* 0: it does not say */
 	uint64_t offset, length; /* MANIFEST_NONE where it does not say */
 	const char *line_ends;	 /* NULL; of mboxrd */
+	const char *folder;	 /* of imported mail; NULL: it was none */
+	const char *flags;	 /* likewise; never NULL */
+	moment_ms received;	 /* likewise; 0: it does not say */
 	uint64_t from, to;	 /* of the line, with its LF, in the manifest */
 };
 #define MANIFEST_NONE UINT64_MAX
@@ -58,6 +61,14 @@ uint64_t manifest_end(const struct manifest *m);
 int manifest_digest(struct manifest *m, struct digest *ret, struct fault *f) MUST_CHECK;
 /* Its bytes [from, to) to a sink. */
 int manifest_copy(struct manifest *m, uint64_t from, uint64_t to, message_sink *sink, void *context,
+	struct fault *f) MUST_CHECK;
+/* To be looked at only: fd is one's manifest, which is not written to (borrowed: a copy of it is
+ * kept); scratch: a folder for a file without a name. MANIFEST_OTHER: not all of its lines are ones
+ * of a manifest. FAULT_SYSTEM. */
+enum { MANIFEST_OTHER = 2 };
+int manifest_open_read(int fd, int scratch, struct manifest **ret, struct fault *f) MUST_CHECK;
+/* MANIFEST_FOUND, with what its first line for this message says (borrowed until the next call). */
+int manifest_look(struct manifest *m, const struct digest *d, struct manifest_entry *ret,
 	struct fault *f) MUST_CHECK;
 /* Reads again what is in it. */
 int manifest_reread(

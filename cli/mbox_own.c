@@ -1,7 +1,7 @@
 #include "cli/mbox_own.h"
 
 #include "archive/escape.h"
-#include "cli/manifest.h"
+#include "cli/import_own.h"
 #include "cli/mbox_marks.h"
 #include "cli/mbox_source.h"
 #include "cli/output.h"
@@ -47,34 +47,6 @@ static int check_entry(void *context, const struct manifest_entry *e, struct fau
 		o->end = MANIFEST_NONE;
 	}
 	return 0;
-}
-
-static int open_manifest(const char *path, size_t len, const char *rest)
-{
-	char *name CLEANUP(freep) = NULL;
-
-	if (asprintf(&name, "%.*s%s.manifest.jsonl", (int)len, path, rest) < 0) {
-		name = NULL;
-		return -1;
-	}
-	/* A FIFO must not make us wait. */
-	return open(name, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-}
-
-/* "mail-0002.mbox" is of "mail.mbox". */
-static int find_manifest(const char *path, const char *name)
-{
-	enum { NUMBER = 5 };
-	const char *dot = strrchr(name, '.'), *end = dot ? dot : name + strlen(name);
-	int fd = open_manifest(path, strlen(path), "");
-
-	if (fd >= 0 || end - name <= NUMBER || end[-NUMBER] != '-')
-		return fd;
-	for (const char *digit = end - NUMBER + 1; digit < end; digit++) {
-		if (*digit < '0' || *digit > '9')
-			return -1;
-	}
-	return open_manifest(path, (size_t)(end - path) - NUMBER, end);
 }
 
 /* ---- One message ----------------------------------------------------------------------------- */
@@ -277,12 +249,12 @@ static int give_all(struct own *o, int manifest, struct fault *f)
 	return note(o, text, f);
 }
 
-int mbox_own_read(const struct mbox_file *file, const char *path, const struct import_taker *t,
-	struct fault *f)
+int mbox_own_read(const struct mbox_file *file, int at, const char *path,
+	const struct import_taker *t, struct fault *f)
 {
 	const char *slash = strrchr(path, '/');
 	struct own o = {.file = file, .taker = t, .name = slash ? slash + 1 : path, .fits = true};
-	int manifest CLEANUP(fd_closep) = find_manifest(path, o.name);
+	int manifest CLEANUP(fd_closep) = import_own_beside(at, path);
 	uint64_t end, bad = 0;
 	struct stat st;
 	int r = -1;
@@ -295,9 +267,13 @@ int mbox_own_read(const struct mbox_file *file, const char *path, const struct i
 	o.source.fd = file->fd;
 	o.out = malloc(OUT);
 	if (o.out)
-		r = give_all(&o, manifest, f);
+		r = t->own_begin(t->context, manifest, file->name, f);
 	else
 		(void)fault_memory(f);
+	if (r == 0) {
+		r = give_all(&o, manifest, f);
+		t->own_end(t->context);
+	}
 	mbox_source_close(&o.source);
 	mbox_marks_deinit(&o.marks);
 	takeout_deinit(&o.takeout);

@@ -9,9 +9,9 @@
 
 #include "cli/mbox_read.h"
 
-/* As mbox_read_file(). path: of the file; its manifest is PATH.manifest.jsonl, or without the
- * number that --split gave it. MBOX_OWN_NOT: there is none, or it does not tell of every byte of
- * the file; nothing was given. */
+/* As mbox_read_file(). path: of the file, from the folder at; its manifest is PATH.manifest.jsonl,
+ * or without the number that --split gave it. MBOX_OWN_NOT: there is none, or it does not tell of
+ * every byte of the file; nothing was given. */
 enum { MBOX_OWN_NOT = 1 };
-int mbox_own_read(const struct mbox_file *file, const char *path, const struct import_taker *t,
-	struct fault *f) MUST_CHECK;
+int mbox_own_read(const struct mbox_file *file, int at, const char *path,
+	const struct import_taker *t, struct fault *f) MUST_CHECK;

@@ -507,5 +507,74 @@ def a_takeout_comes_with_its_labels_packed_and_from_a_pipe(folder):
     keep.verify()
 
 
+EXPORTS = (('eml', 'eml'), ('maildir', 'Maildir'), ('mboxrd', 'mail.mbox'), ('tar', 'mail.tar'),
+           ('tar.zst', 'mail.tar.zst'), ('zip', 'mail.zip'))
+
+
+@case
+def an_export_comes_back_to_where_it_was(folder):
+    keep = archive(folder)
+    top = a_tree(folder)
+    maildir(top / '.Wire', [WIRE[20], refile(MAIL[21])] + [
+        b'Subject: %d\n\n' % n + random.Random(n).randbytes(3000).hex().encode() + b'\n'
+        for n in range(28)])
+    take(keep, top)
+    before = filings(keep)
+    for format, name in EXPORTS:
+        out = folder / f'{format}-{name}'
+        out.mkdir()
+        keep.run('export', '--format', format, '--output', out / name)
+        equal(counts(take(keep, out / name)), (50, 0, 50, 0, 0), f'{name} named')
+        if format in ('eml', 'maildir', 'mboxrd'):
+            equal(counts(take(keep, out)), (50, 0, 50, 0, 0), f'{name} in a folder')
+        fresh = archive(folder, f'{format}-{name}-archive')
+        take(fresh, out / name)
+        equal(filings(fresh), before, f'filings from {name}')
+        equal(keep.json('import', out / name, '--account', 'anna', '--dry-run').summary['known'], 50,
+              f'{name}, dry')
+    for format, name in (('mboxrd', 'm.mbox'), ('tar', 'm.tar'), ('tar.zst', 'm.tar.zst'), ('zip', 'm.zip')):
+        out = folder / f'split-{format}'
+        out.mkdir()
+        keep.run('export', '--format', format, '--split', '64K', '--output', out / name)
+        parts = sorted(p for p in out.iterdir() if p.name.startswith('m-0') and '.mbox.' not in p.name)
+        check(len(parts) > 1, f'{parts}')
+        equal(counts(take(keep, *parts)), (50, 0, 50, 0, 0), f'{name} split')
+    equal(filings(keep), before, 'filings')
+
+
+@case
+def a_manifest_that_lies_harms_nothing(folder):
+    keep = archive(folder)
+    out = folder / 'x'
+    out.mkdir()
+    lines = []
+    for n, more in enumerate(({'folder': '../../etc', 'flags': '\\Seen'},
+                              {'folder': 'a\x1b[31m//b', 'flags': 'x\ny', 'received': 'never'},
+                              {'folder': 'c' * 5000, 'flags': ' \\Seen  a'},
+                              {'folder': 7, 'flags': []},
+                              {'digest': client.digest(MAIL[9]), 'folder': 'wrong'})):
+        (out / f'{n}.eml').write_bytes(MAIL[n])
+        line = {'type': 'file', 'file': f'{n}.eml', 'digest': client.digest(MAIL[n]),
+                'size': len(MAIL[n]), 'accounts': ['anna']} | more
+        lines.append(json.dumps(line) + '\n')
+    (out / 'manifest.jsonl').write_text(''.join(lines))
+    (out / 'sub').mkdir()
+    (out / 'sub' / '5.eml').write_bytes(MAIL[5])
+    equal(counts(take(keep, out)), (6, 6, 0, 0, 0), 'sums')
+    found = filings(keep)
+    equal([{f[:2] for f in found[client.digest(MAIL[n])]} for n in (0, 1, 3, 4, 5)],
+          [{('etc', '\\Seen')}, {('a\\x1b[31m/b', '')}, {('', '')}, {('', '')}, {('sub', '')}], 'places')
+    equal(len(next(iter(found[client.digest(MAIL[2])]))[0]) < 2000, True, 'a long name')
+    # What is no manifest is not followed, and nobody waits for it.
+    for make, code in ((lambda p: p.write_text(lines[0] + '{}\n' + lines[1]), DONE),
+                       (os.mkfifo, DONE), (lambda p: os.symlink('/dev/zero', p), PARTLY),
+                       (lambda p: p.write_bytes(b'{' * (2 << 20)), DONE)):
+        (out / 'manifest.jsonl').unlink()
+        make(out / 'manifest.jsonl')
+        s = keep.json('import', out, '--account', 'b', '--dry-run', code=code)
+        equal((s.summary['kept'], s.summary['refused']), (6, 0), 'ignored')
+    check_kept(keep, MAIL[:6])
+
+
 if __name__ == '__main__':
     main()

@@ -129,6 +129,20 @@ static inline int taken_read_as(
 	return text ? taken_note(context, path, text, f) : 0;
 }
 
+static inline int taken_own_begin(void *context, int fd, const char *path, struct fault *f)
+{
+	(void)context;
+	(void)fd;
+	(void)path;
+	(void)f;
+	return 0;
+}
+
+static inline void taken_own_end(void *context)
+{
+	(void)context;
+}
+
 static inline int taken_position(void *context, uint64_t done, struct fault *f)
 {
 	struct taken *t = context;
@@ -151,6 +165,8 @@ static inline struct import_taker taken_make(struct taken *t)
 		.lost = taken_lost,
 		.note = taken_note,
 		.read_as = taken_read_as,
+		.own_begin = taken_own_begin,
+		.own_end = taken_own_end,
 		.position = taken_position};
 }
 
