@@ -11,6 +11,7 @@
  * before they get their names. */
 #include "cli/restore.h"
 
+#include "archive/decimal.h"
 #include "archive/escape.h"
 #include "archive/file.h"
 #include "archive/limits.h"
@@ -25,7 +26,8 @@
 #include <strings.h>
 #include <sys/stat.h>
 
-enum { BATCH = 64, NAME_SIZE = 192, KNOWN_LEN = 16 };
+enum { BATCH = 64, NAME_SIZE = 192, KNOWN_LEN = 16, OPEN_MOST = 64 };
+enum { FOLDER_FLAGS = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC };
 #define BATCH_BYTES (16 * MIB)
 
 static const char MARK[] = ".popkeep";
@@ -37,7 +39,10 @@ struct known {
 
 struct box {
 	char *path; /* of the folder, as it is told */
-	int fd;
+	char *name; /* in the Maildir; several paths may come out as the same */
+	int fd;	    /* -1: it is not open now */
+	bool is_synced;
+	uint64_t last;	     /* message that went to it, + 1 */
 	struct known *known; /* what was there, ascending */
 	size_t known_n, known_size;
 	struct restore_folder sums;
@@ -58,7 +63,7 @@ struct maildir {
 	int top;
 	char shown[256];
 	struct box *boxes;
-	size_t boxes_n;
+	size_t boxes_n, open_n;
 	struct pending pending[BATCH];
 	size_t pending_n;
 	uint64_t pending_bytes, done, all;
@@ -103,16 +108,29 @@ static int remember(struct box *b, const struct digest *d, struct fault *f)
 	return 0;
 }
 
+/* One that was cut, or is something else by now, is not what was written under its name. */
+static bool is_whole(int folder, const char *name)
+{
+	const char *at = strstr(name, ",S=");
+	struct stat st;
+	uint64_t size;
+
+	if (!at || fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return false;
+	struct slice digits = slice_of(at + 3, strspn(at + 3, "0123456789"));
+	return S_ISREG(st.st_mode) && decimal_parse(digits, &size) && size == (uint64_t)st.st_size;
+}
+
 static int list_part(const struct maildir *x, struct box *b, const char *part, struct fault *f)
 {
-	int fd CLEANUP(fd_closep) = openat(b->fd, part, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int fd CLEANUP(fd_closep) = openat(b->fd, part, FOLDER_FLAGS);
 	DIR *dir CLEANUP(dir_closep) = fd < 0 ? NULL : folder_read(fd);
 	struct digest d;
 
 	if (!dir)
 		return errno == ENOENT ? 0 : failed(x, errno, "list what is", f);
 	for (struct dirent *e; (e = readdir(dir));) {
-		if (digest_of(e->d_name, &d) && remember(b, &d, f) < 0)
+		if (digest_of(e->d_name, &d) && is_whole(fd, e->d_name) && remember(b, &d, f) < 0)
 			return -1;
 	}
 	return 0;
@@ -157,20 +175,42 @@ static int make_folder(
 	return 0;
 }
 
-/* maildirfolder: what makes it a Maildir++ folder for Courier and its kin. */
-static int make_box(const struct maildir *x, struct box *b, const char *name, struct fault *f)
+/* A symbolic link would lead out of the Maildir. */
+static int not_followed(const struct maildir *x, struct fault *f)
+{
+	if (errno != ELOOP && errno != ENOTDIR)
+		return failed(x, errno, "open a folder", f);
+	return fault_set(f, FAULT_SYSTEM, SCOPE_MESSAGE, 0,
+		"its folder in the Maildir is a symbolic link, which is not followed, or a file");
+}
+
+static int open_folder(const struct maildir *x, struct box *b, struct fault *f)
+{
+	b->fd = openat(x->top, b->name[0] ? b->name : ".", FOLDER_FLAGS);
+	return b->fd < 0 ? not_followed(x, f) : 0;
+}
+
+static int make_parts(const struct maildir *x, const struct box *b, struct fault *f)
 {
 	bool ignored;
 
-	if (name[0] && make_folder(x, x->top, name, &b->sums.created, f) < 0)
-		return -1;
-	b->fd = openat(x->top, name[0] ? name : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (b->fd < 0)
-		return failed(x, errno, "open a folder", f);
 	for (const char *const *part = PARTS; *part; part++) {
 		if (make_folder(x, b->fd, *part, &ignored, f) < 0)
 			return -1;
+		int fd CLEANUP(fd_closep) = openat(b->fd, *part, FOLDER_FLAGS);
+		if (fd < 0)
+			return not_followed(x, f);
 	}
+	return 0;
+}
+
+/* maildirfolder: what makes it a Maildir++ folder for Courier and its kin. */
+static int make_box(const struct maildir *x, struct box *b, struct fault *f)
+{
+	if (b->name[0] && make_folder(x, x->top, b->name, &b->sums.created, f) < 0)
+		return -1;
+	if (open_folder(x, b, f) < 0 || make_parts(x, b, f) < 0)
+		return -1;
 	int fd CLEANUP(fd_closep) = -1;
 	if (b->sums.created) {
 		fd = openat(
@@ -183,15 +223,11 @@ static int make_box(const struct maildir *x, struct box *b, const char *name, st
 
 static int open_box(struct maildir *x, struct box *b, struct fault *f)
 {
-	char name[NAME_MAX + 1];
-
-	if (box_name(b->path, name, sizeof name, f) < 0)
-		return -1;
 	if (!x->order->look_only) {
-		if (make_box(x, b, name, f) < 0)
+		if (make_box(x, b, f) < 0)
 			return -1;
 	} else if (x->top >= 0) {
-		b->fd = openat(x->top, name[0] ? name : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		b->fd = openat(x->top, b->name[0] ? b->name : ".", FOLDER_FLAGS);
 	}
 	b->sums.created |= b->fd < 0;
 	if (b->fd >= 0 && (list_part(x, b, "new", f) < 0 || list_part(x, b, "cur", f) < 0))
@@ -201,39 +237,73 @@ static int open_box(struct maildir *x, struct box *b, struct fault *f)
 	return 0;
 }
 
-static int box_of(struct maildir *x, const char *path, unsigned *ret, struct fault *f)
+static void box_free(struct box *b)
+{
+	fd_closep(&b->fd);
+	free(b->known);
+	free(b->path);
+	free(b->name);
+}
+
+static struct box *find_box(const struct maildir *x, const char *name)
 {
 	for (size_t i = x->boxes_n; i-- > 0;) {
-		if (strcmp(x->boxes[i].path, path) == 0) {
-			*ret = (unsigned)i;
-			return 0;
-		}
+		if (strcmp(x->boxes[i].name, name) == 0)
+			return &x->boxes[i];
 	}
+	return NULL;
+}
+
+static int add_box(struct maildir *x, const char *path, const char *name, struct fault *f)
+{
+	if (x->boxes_n == LIMIT_RESTORE_FOLDERS)
+		return fault_set(f, FAULT_LIMIT, SCOPE_ACCOUNT, 0, "more than %d folders",
+			LIMIT_RESTORE_FOLDERS);
 	struct box *more = reallocarray(x->boxes, x->boxes_n + 1, sizeof *more);
 	if (!more)
 		return fault_memory(f);
 	x->boxes = more;
 	struct box *b = &more[x->boxes_n];
-	*b = (struct box){.path = strdup(path), .fd = -1};
-	if (!b->path)
-		return fault_memory(f);
-	b->sums.path = b->path;
-	if (open_box(x, b, f) < 0) {
-		fd_closep(&b->fd);
-		free(b->known);
-		free(b->path);
+	*b = (struct box){.path = strdup(path), .name = strdup(name), .fd = -1, .is_synced = true};
+	int r = b->path && b->name ? open_box(x, b, f) : fault_memory(f);
+	if (r < 0) {
+		box_free(b);
 		return -1;
 	}
-	*ret = (unsigned)x->boxes_n++;
+	b->sums.path = b->path;
+	x->boxes_n++;
+	return 0;
+}
+
+static int close_some(struct maildir *x, struct fault *f);
+
+static int box_of(struct maildir *x, const char *path, unsigned *ret, struct fault *f)
+{
+	char name[NAME_MAX + 1];
+
+	if (box_name(path, name, sizeof name, f) < 0)
+		return -1;
+	struct box *b = find_box(x, name);
+	if (b && b->fd >= 0) {
+		*ret = (unsigned)(b - x->boxes);
+		return 0;
+	}
+	if (x->open_n >= OPEN_MOST && close_some(x, f) < 0)
+		return -1;
+	if (!b && add_box(x, path, name, f) < 0)
+		return -1;
+	b = b ? b : &x->boxes[x->boxes_n - 1];
+	if (b->fd < 0 && !x->order->look_only && open_folder(x, b, f) < 0)
+		return -1;
+	x->open_n += b->fd >= 0;
+	*ret = (unsigned)(b - x->boxes);
 	return 0;
 }
 
 static void boxes_free(struct maildir *x)
 {
 	for (size_t i = 0; i < x->boxes_n; i++) {
-		fd_closep(&x->boxes[i].fd);
-		free(x->boxes[i].known);
-		free(x->boxes[i].path);
+		box_free(&x->boxes[i]);
 	}
 	free(x->boxes);
 }
@@ -323,18 +393,53 @@ static int settle(struct maildir *x, struct fault *f)
 		if (fsync(p->fd) < 0)
 			return failed(x, errno, "sync", f);
 		part_name(&p->digest, part);
-		if (new_file_rename(b->fd, part, p->name) < 0)
+		/* What has this name and was not known is not whole. */
+		if (new_file_rename(b->fd, part, p->name) < 0 &&
+			(errno != EEXIST || renameat(b->fd, part, b->fd, p->name) < 0))
 			return failed(x, errno, "rename", f);
 		x->sums->sent++;
 		x->sums->sent_bytes += p->size;
 		x->sums->at_target++;
 		x->sums->at_target_bytes += p->size;
 		b->sums.sent++;
+		b->is_synced = false;
 	}
 	for (size_t i = 0; i < x->pending_n; i++)
 		fd_closep(&x->pending[i].fd);
 	x->pending_n = 0;
 	x->pending_bytes = 0;
+	return 0;
+}
+
+static int sync_box(const struct maildir *x, struct box *b, struct fault *f)
+{
+	for (const char *const *part = PARTS; !b->is_synced && *part; part++) {
+		int fd CLEANUP(fd_closep) = openat(b->fd, *part, FOLDER_FLAGS);
+
+		if (fd < 0 || fsync(fd) < 0)
+			return failed(x, errno, "sync", f);
+	}
+	b->is_synced = true;
+	return b->sums.created && fsync(b->fd) < 0 ? failed(x, errno, "sync", f) : 0;
+}
+
+static int sync_boxes(struct maildir *x, struct fault *f)
+{
+	for (size_t i = 0; i < x->boxes_n; i++) {
+		if (x->boxes[i].fd >= 0 && sync_box(x, &x->boxes[i], f) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* All of them, with what is under way to them: there may be more folders than can be open. */
+static int close_some(struct maildir *x, struct fault *f)
+{
+	if (!x->order->look_only && (settle(x, f) < 0 || sync_boxes(x, f) < 0))
+		return -1;
+	for (size_t i = 0; i < x->boxes_n; i++)
+		fd_closep(&x->boxes[i].fd);
+	x->open_n = 0;
 	return 0;
 }
 
@@ -374,16 +479,22 @@ static int bring(
 {
 	unsigned number = 0;
 
-	x->sums->wanted++;
-	x->sums->bytes += m->size_bytes;
 	if (box_of(x, p->folder, &number, f) < 0) {
 		if (f->scope != SCOPE_MESSAGE)
 			return -1;
+		x->sums->wanted++;
+		x->sums->bytes += m->size_bytes;
 		x->sums->refused++;
 		tell_failed(x, p->folder, m, f->text);
 		return 0;
 	}
 	struct box *b = &x->boxes[number];
+	/* Two of its folders come out as the same here. */
+	if (b->last == m->id + 1)
+		return 0;
+	b->last = m->id + 1;
+	x->sums->wanted++;
+	x->sums->bytes += m->size_bytes;
 	b->sums.messages++;
 	b->sums.bytes += m->size_bytes;
 	if (is_known(b, &m->digest)) {
@@ -444,22 +555,6 @@ static int bring_all(struct maildir *x, struct fault *f)
 	return r;
 }
 
-static int sync_boxes(struct maildir *x, struct fault *f)
-{
-	for (size_t i = 0; i < x->boxes_n; i++) {
-		for (const char *const *part = PARTS; x->boxes[i].sums.sent && *part; part++) {
-			int fd CLEANUP(fd_closep) =
-				openat(x->boxes[i].fd, *part, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-			if (fd < 0 || fsync(fd) < 0)
-				return failed(x, errno, "sync", f);
-		}
-		if (x->boxes[i].sums.created && x->boxes[i].fd >= 0 && fsync(x->boxes[i].fd) < 0)
-			return failed(x, errno, "sync", f);
-	}
-	return x->top >= 0 && fsync(x->top) < 0 ? failed(x, errno, "sync", f) : 0;
-}
-
 static int open_top(struct maildir *x, struct fault *f)
 {
 	(void)escape_text(slice_text(x->order->maildir), x->shown, sizeof x->shown);
@@ -486,7 +581,8 @@ static int work(struct maildir *x, struct fault *f)
 	if (x->order->look_only)
 		return r;
 	/* What is whole gets its name in any case. */
-	if (settle(x, &later) < 0 || sync_boxes(x, &later) < 0) {
+	if (settle(x, &later) < 0 || sync_boxes(x, &later) < 0 ||
+		(x->top >= 0 && fsync(x->top) < 0 && failed(x, errno, "sync", &later) < 0)) {
 		if (r == 0)
 			*f = later;
 		return -1;
