@@ -24,6 +24,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <strings.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 
 enum { BATCH = 64, NAME_SIZE = 192, KNOWN_LEN = 16, OPEN_MOST = 64 };
@@ -564,6 +565,10 @@ static int open_top(struct maildir *x, struct fault *f)
 	x->top = open(x->order->maildir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (x->top < 0 && !(x->order->look_only && errno == ENOENT))
 		return failed(x, errno, "open what is", f);
+	/* Two would write into each other's files in tmp/. */
+	if (!x->order->look_only && flock(x->top, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK)
+		return fault_set(f, FAULT_BUSY, SCOPE_ACCOUNT, 0,
+			"another restore to %s is running", x->shown);
 	return 0;
 }
 

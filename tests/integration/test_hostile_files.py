@@ -1,4 +1,5 @@
 """Files that somebody made to be in the way: what reads them ends, and soon."""
+import fcntl
 import io
 import os
 import resource
@@ -84,6 +85,18 @@ def nothing_is_written_through_links_that_lie_in_a_maildir(folder):
     check(b'1 of 3 messages are at the target' in result.out, result)
     check('symbolic link' in result.err, result)
     equal(list((folder / 'elsewhere').iterdir()), [], 'elsewhere')
+
+
+@case
+def two_restores_to_one_maildir_do_not_run_at_once(folder):
+    keep = imported(folder, labelled(1, b'x'))
+    (folder / 'to').mkdir()
+    held = os.open(folder / 'to', os.O_RDONLY)
+    fcntl.flock(held, fcntl.LOCK_EX)
+    result = keep.run('restore', '--to', f'maildir:{folder}/to', code=None)
+    check(result.code != 0 and 'another restore' in result.err, result)
+    os.close(held)
+    keep.run('restore', '--to', f'maildir:{folder}/to')
 
 
 @case
