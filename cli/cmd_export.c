@@ -284,13 +284,40 @@ static const struct export_format *chosen_format(struct run *run, uint64_t *ret_
 	return format;
 }
 
+/* That run was killed between giving it its name and saying so. */
+static int tell_ended(struct export *x, const struct export_job *job)
+{
+	char shown[256], n[TEXT_NUMBER];
+	uint64_t written = x->to->totals.messages;
+	struct fault f;
+
+	x->present = written;
+	if (x->to->format->finish(x->to, &x->left, &x->manifest, &f) < 0)
+		return run_fail(x->run, &f);
+	x->state = RECORDED; /* before it got its name */
+	(void)escape_text(slice_text(job->path), shown, sizeof shown);
+	print_summary(x, job);
+	run_note(x->run, "an earlier run ended this export; popkeep verify %s checks it", shown);
+	if (job->expected <= written)
+		return STATUS_DONE;
+	run_complain(x->run,
+		"%s more %s now, or could not be written then; name a new file for an export with "
+		"them",
+		text_count(job->expected - written, n),
+		plural(job->expected - written, "message matches", "messages match"));
+	return STATUS_PARTLY;
+}
+
 static int export_to(struct export *x, const struct export_format *format,
 	const struct export_job *job, const struct condition *wanted)
 {
 	struct fault f;
 
-	if (format->open(job, &x->to, &f) < 0)
+	int opened = format->open(job, &x->to, &f);
+	if (opened < 0)
 		return run_fail(x->run, &f);
+	if (opened == EXPORT_PRESENT)
+		return tell_ended(x, job);
 	if (x->to->earlier)
 		run_note(x->run, "going on with an earlier export");
 	stop_catch_signals();

@@ -40,8 +40,23 @@ int export_file_error(const struct export_file *x, const char *what, struct faul
 
 /* ---- Opening --------------------------------------------------------------------------------- */
 
+/* All that an export leaves when it ended. */
+static bool looks_whole(const struct export_file *x, const char *name)
+{
+	return strcmp(name, x->names.manifest) != 0 && strcmp(name, x->names.sums) != 0 &&
+	       strcmp(name, x->names.summary) != 0 &&
+	       export_is_there(x->names.folder, x->names.manifest) &&
+	       export_is_there(x->names.folder, x->names.sums) &&
+	       export_is_there(x->names.folder, x->names.summary);
+}
+
 static int refuse(const struct export_file *x, const char *name, struct fault *f)
 {
+	if (looks_whole(x, name))
+		return fault_set(f, FAULT_USAGE, SCOPE_ARCHIVE, 0,
+			"%s is an export that ended already (popkeep verify checks it) and is not "
+			"written over; name a new file",
+			x->names.shown);
 	return fault_set(f, FAULT_USAGE, SCOPE_ARCHIVE, 0,
 		"%s%s exists and is not written over; name a new file", x->names.shown,
 		strcmp(name, x->names.manifest) == 0  ? ".manifest.jsonl"
@@ -69,22 +84,33 @@ static int refuse_existing(const struct export_file *x, struct fault *f)
 	return 0;
 }
 
+/* What a run left that was killed behind its last rename: the name, and an origin without a part.
+ */
+static int claim_ended(struct export_file *x, int origin, struct fault *f)
+{
+	const struct export_names *n = &x->names;
+	char *part CLEANUP(freep) = export_part_name(n->name);
+
+	if (!part)
+		return fault_memory(f);
+	if (origin == 0 && !export_is_there(n->folder, part) && looks_whole(x, n->name)) {
+		x->ended = true;
+		return 0;
+	}
+	if (origin == ORIGIN_NEW || !export_is_there(n->folder, part))
+		export_origin_remove(n->folder, n->origin);
+	return refuse(x, n->name, f);
+}
+
 static int claim(struct export_file *x, struct fault *f)
 {
 	const struct export_names *n = &x->names;
-
-	/* What a run left that was killed behind its last rename is an origin without a part. */
 	int r = export_origin_claim(
 		n->folder, n->origin, x->job.origin, n->shown, &x->origin_fd, f);
 	if (r < 0)
 		return -1;
-	if (!x->job.split && export_is_there(n->folder, n->name)) {
-		char *part CLEANUP(freep) = export_part_name(n->name);
-
-		if (r == ORIGIN_NEW || (part && !export_is_there(n->folder, part)))
-			export_origin_remove(n->folder, n->origin);
-		return refuse(x, n->name, f);
-	}
+	if (!x->job.split && export_is_there(n->folder, n->name))
+		return claim_ended(x, r, f);
 	if (r == 0)
 		return 0;
 	if (refuse_existing(x, f) < 0) {
@@ -269,10 +295,10 @@ static int file_open(const struct export_kind *kind, const struct export_job *jo
 		    &x->manifest, f) < 0)
 		return fault_prefix(f, "%s", x->names.shown);
 	x->target.earlier = manifest_count(x->manifest);
-	if (go_on(x, f) < 0)
+	if (!x->ended && go_on(x, f) < 0)
 		return -1;
 	*ret = TAKE(owned);
-	return 0;
+	return x->ended ? EXPORT_PRESENT : 0;
 }
 
 /* ---- One message ------------------------------------------------------------------------------

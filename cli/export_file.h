@@ -49,6 +49,7 @@ struct export_file {
 	size_t pending_n;
 	uint64_t synced; /* the volume's end, when it was synced last */
 	bool failed;	 /* the volume may end in the middle of something */
+	bool ended;	 /* an earlier run wrote all of it, and is told so only */
 
 	/* Of earlier runs */
 	uint64_t whole; /* volumes that are */

@@ -279,6 +279,12 @@ int export_file_finish(struct export_target *to, const struct export_left *left,
 	struct export_file *x = export_file_of(to);
 	struct buffer sums CLEANUP(buffer_deinit) = buffer_make(LIMIT_EXPORT_SUMS);
 
+	if (x->ended) {
+		if (manifest_digest(x->manifest, ret, f) < 0)
+			return -1;
+		export_origin_remove(x->names.folder, x->names.origin);
+		return EXPORT_PRESENT;
+	}
 	if (end_last(x, &sums, f) < 0 || manifest_digest(x->manifest, ret, f) < 0 ||
 		export_sums_line(&sums, ret, x->names.manifest, f) < 0 ||
 		write_summary(x, left, ret, &sums, f) < 0)

@@ -52,7 +52,8 @@ struct export_format {
 	enum export_splits splits;
 
 	/* FAULT_USAGE: there is something else. FAULT_SYSTEM: it cannot be read or written.
-	 * FAULT_BUSY: another process writes it. */
+	 * FAULT_BUSY: another process writes it. EXPORT_PRESENT: an earlier run ended it, and
+	 * nothing can be added: finish() is all that may be called. */
 	int (*open)(const struct export_job *job, struct export_target **ret, struct fault *f);
 	/* Writes a message and its line, unless an earlier run did: EXPORT_PRESENT. accounts:
 	 * NULL-ended, as find_accounts() gives them. FAULT_DAMAGE, or SCOPE_MESSAGE: nothing of it

@@ -233,6 +233,42 @@ def a_killed_export_to_mboxrd_goes_on(folder):
             path.unlink()
 
 
+def calls_of(log):
+    """How often each call was made that changes a file."""
+    return collections.Counter(re.findall(r'^(?:\d+ +)?(\w+)\(', log.read_text(errors='replace'), re.M))
+
+
+@case
+def an_export_killed_at_its_end_is_whole_with_the_next_run(folder):
+    if not shutil.which('strace'):
+        raise tap.MissingServer('strace is not installed')
+    keep, out, log = archive(folder), folder / 'out', folder / 'log'
+    env = {**keep.environment(), 'ASAN_OPTIONS': 'detect_leaks=0'}
+    names = ['fsync', 'rename', 'renameat', 'renameat2', 'unlink', 'unlinkat', 'write', 'ftruncate']
+
+    def traced(kind, *options):
+        command = ['strace', '-f', '-qq', '-o', str(log), *options, *map(str, keep.command(
+            'export', '--format', kind, '--output', out))]
+        return subprocess.run(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    for kind in ('mboxrd', 'tar.zst'):
+        equal(traced(kind, '-e', 'trace=' + ','.join(names)).returncode, 0, 'a run that ends')
+        made, ends = calls_of(log), collections.Counter()
+        for name, n in [(name, n) for name in made for n in range(max(1, made[name] - 1), made[name] + 1)]:
+            for path in (*folder.glob('out*'), *folder.glob('.out*')):
+                path.unlink()
+            traced(kind, '-e', f'trace={name}', '-e', f'inject={name}:signal=KILL:when={n}')
+            again = keep.run('export', '--format', kind, '--output', out, code=(0, USAGE))
+            check(again.code == 0 or 'ended already (popkeep verify' in again.err, again)
+            ends['went on' if 'going on' in again.err else
+                 'ended' if 'an earlier run ended' in again.err else 'other'] += 1
+            keep.run('verify', out)
+            equal(list(folder.glob('.out*')), [], f'left behind by {name} {n}')
+        for path in folder.glob('out*'):
+            path.unlink()
+        check(ends['went on'] > 0 and ends['ended'] > 0, ends)
+
+
 @case
 def a_killed_export_to_a_maildir_goes_on(folder):
     keep = archive(folder)
