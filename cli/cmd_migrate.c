@@ -233,6 +233,12 @@ static const char *name_of(const struct migrate_mailbox *m, char ret[static SHOW
 	return escape_text(slice_text(m->row->account), ret, SHOWN);
 }
 
+/* It could not be gone through; an empty mailbox has nothing that matches. */
+static bool has_failed(const struct migrate_mailbox *m)
+{
+	return !m->ended || (m->how.code != FAULT_NONE && m->how.code != FAULT_MISSING);
+}
+
 static void print_json(struct migrate *x, const struct migrate_mailbox *m, const char *why)
 {
 	const struct restore_sums *s = &m->sums;
@@ -268,9 +274,13 @@ static void print_text(struct migrate *x, const struct migrate_mailbox *m, const
 {
 	struct output *o = &x->run->out;
 	const struct restore_sums *s = &m->sums;
-	char name[SHOWN], n[TEXT_NUMBER], all[TEXT_NUMBER], size[TEXT_NUMBER];
+	char name[SHOWN], n[TEXT_NUMBER], all[TEXT_NUMBER], sent[TEXT_NUMBER], size[TEXT_NUMBER];
 
 	out_format(o, "%s: ", name_of(m, name));
+	if (x->plan.look_only && has_failed(m)) {
+		out_format(o, "%s\n", why);
+		return;
+	}
 	if (x->plan.look_only) {
 		out_format(o, "%s of %s (%s in all) would be sent to %s\n",
 			text_count(s->wanted - s->there, n), text_count(s->wanted, all),
@@ -278,8 +288,8 @@ static void print_text(struct migrate *x, const struct migrate_mailbox *m, const
 		return;
 	}
 	out_format(o, "%s of %s at %s, %s sent now (%s)", text_count(s->at_target, n),
-		text_count(s->wanted - s->gone, all), m->target.shown, text_count(s->sent, size),
-		text_size(s->sent_bytes, all));
+		text_count(s->wanted - s->gone, all), m->target.shown, text_count(s->sent, sent),
+		text_size(s->sent_bytes, size));
 	if (s->compared)
 		out_format(o, ", %s compared", text_count(s->compared, n));
 	if (s->changed)
@@ -388,7 +398,8 @@ static void print_summary(struct migrate *x)
 	}
 }
 
-/* One status for all that are not complete: theirs when they agree and none is, else 3. */
+/* One status for all that are not complete: theirs when they agree and none is, else 3. A dry run
+ * leaves all of them incomplete; there it is those that could not be looked at. */
 static int status_of(const struct migrate *x)
 {
 	struct verdict v = {0};
@@ -398,7 +409,7 @@ static int status_of(const struct migrate *x)
 		const struct migrate_mailbox *m = &x->plan.all[i];
 		struct fault f = {.code = FAULT_NONE};
 
-		if (!migrate_is_complete(m, why, sizeof why)) {
+		if (x->plan.look_only ? has_failed(m) : !migrate_is_complete(m, why, sizeof why)) {
 			f = m->how;
 			if (f.code == FAULT_NONE || f.code == FAULT_LIMIT)
 				f.code = FAULT_PROTOCOL; /* partly */
@@ -438,7 +449,7 @@ static int migrate_run(struct run *run)
 		return run_fail(run, &f);
 	}
 	print_summary(&x);
-	return x.plan.look_only ? STATUS_DONE : status_of(&x);
+	return status_of(&x);
 }
 
 static const struct option_spec options[] = {

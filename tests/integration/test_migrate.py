@@ -95,6 +95,8 @@ def all_but_the_one_with_a_wrong_password_are_moved_and_a_run_again_moves_the_re
         equal(m.digests('anna'), appended(m.mail['anna'] + more), 'each once')
         text = m.keep.run('migrate', '--map', m.map(), '--tls-ca-file', m.target.ca)
         check(b'5 of 5 complete' in text.out, text)
+        anna = [line for line in text.out.splitlines() if line.startswith(b'anna: ')]
+        check(anna[0].startswith(b'anna: 15 of 15 at ') and b', 0 sent now (0 B)' in anna[0], text)
 
 
 @case
@@ -136,6 +138,9 @@ def one_mailbox_needs_no_map_and_a_dry_run_changes_nothing(folder):
         dry = m.keep.json(*to, '--dry-run')
         equal((dry.summary['wanted'], dry.summary['sent']), (12, 0), 'dry run')
         equal(m.digests('anna'), [], 'nothing is there')
+        wrong = m.keep.run(*('echo wrong' if a == 'echo secret' else a for a in to), '--dry-run',
+                           code=LOGIN)
+        check(b'would be sent' not in wrong.out and b'anna: ' in wrong.out, wrong)
         equal(m.keep.json(*to, '--compare', 'sizes').summary['complete'], 1, 'complete')
         equal(m.digests('anna'), appended(m.mail['anna']), 'what is there')
 
