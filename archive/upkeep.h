@@ -1,5 +1,5 @@
-/* How the archive's own upkeep went lately: sealing, checking, handing files to the seal-command, indexing.
- * Of the catalog alone, as health.h: no line of the ledger says it. */
+/* How the archive's own upkeep went lately: sealing, checking, handing files to the seal-command,
+ * indexing. Of the catalog alone, as health.h: no line of the ledger says it. */
 #pragma once
 
 #include "archive/limits.h"
