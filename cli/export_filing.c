@@ -38,40 +38,8 @@ void export_filing_tell(const struct export_filing *x, struct json_line *line)
 	json_add_moment(line, "received", x->chosen->received);
 }
 
-/* A word of flags, without regard to case. */
-static bool has_flag(const char *flags, const char *flag)
-{
-	size_t len = strlen(flag);
-
-	for (const char *at = flags; *at; at += strspn(at, " ")) {
-		size_t n = strcspn(at, " ");
-
-		if (n == len && strncasecmp(at, flag, len) == 0)
-			return true;
-		at += n;
-	}
-	return false;
-}
-
-static void set_flags(const struct filing *filing, char flags[static MAILDIR_FLAGS])
-{
-	static const struct {
-		const char *flag;
-		char letter;
-	} letters[] = {/* ascending, as the format wants them */
-		{"\\Draft", 'D'}, {"\\Flagged", 'F'}, {"$Forwarded", 'P'}, {"\\Answered", 'R'},
-		{"\\Seen", 'S'}, {"\\Deleted", 'T'}};
-	size_t n = 0;
-
-	for (size_t i = 0; i < sizeof letters / sizeof *letters; i++) {
-		if (has_flag(filing->flags, letters[i].flag))
-			flags[n++] = letters[i].letter;
-	}
-	flags[n] = '\0';
-}
-
 int export_filing_maildir(const struct export_filing *x, char folder[static MAILDIR_FOLDER],
-	char flags[static MAILDIR_FLAGS], struct fault *f)
+	char flags[static MAILDIR_LETTERS], struct fault *f)
 {
 	struct buffer name CLEANUP(buffer_deinit) = buffer_make(LIMIT_FOLDER * 4);
 
@@ -79,7 +47,7 @@ int export_filing_maildir(const struct export_filing *x, char folder[static MAIL
 	memcpy(flags, "S", 2);
 	if (!x->chosen)
 		return 0;
-	set_flags(x->chosen, flags);
+	maildir_letters(x->chosen->flags, flags);
 	int r = imap_name_of_path(&name, x->chosen->folder, '.', NULL, f);
 	if (r < 0)
 		return -1;

@@ -4,6 +4,7 @@
 
 #include "archive/find.h"
 #include "cli/json.h"
+#include "cli/maildir_letters.h"
 
 /* Zero-initialise. */
 struct export_filing {
@@ -17,8 +18,8 @@ void export_filing_deinit(struct export_filing *x);
 /* "folder", "flags", "received" of a line in the manifest; nothing where none is known. */
 void export_filing_tell(const struct export_filing *x, struct json_line *line);
 
-enum { MAILDIR_FOLDER = 224, MAILDIR_FLAGS = 8 };
+enum { MAILDIR_FOLDER = 224 };
 /* The folder in a Maildir++, "" for INBOX, ".Archive.2026/" for others, in modified UTF-7; and
  * letters for the flags, "S" where no import knew any. */
 int export_filing_maildir(const struct export_filing *x, char folder[static MAILDIR_FOLDER],
-	char flags[static MAILDIR_FLAGS], struct fault *f) MUST_CHECK;
+	char flags[static MAILDIR_LETTERS], struct fault *f) MUST_CHECK;

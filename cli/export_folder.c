@@ -85,7 +85,7 @@ static int set_eml_name(
 static int set_maildir_name(const struct message *m, const struct export_filing *filing,
 	struct folder_name *ret, struct fault *f)
 {
-	char folder[MAILDIR_FOLDER], flags[MAILDIR_FLAGS];
+	char folder[MAILDIR_FOLDER], flags[MAILDIR_LETTERS];
 
 	if (export_filing_maildir(filing, folder, flags, f) < 0)
 		return -1;

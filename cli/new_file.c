@@ -63,6 +63,26 @@ int new_file_write(int folder, const char *name, struct slice bytes, const struc
 	return -1;
 }
 
+int new_file_sync_above(const char *path)
+{
+	size_t len = strlen(path);
+
+	while (len > 1 && path[len - 1] == '/')
+		len--;
+	const char *slash = memrchr(path, '/', len);
+	size_t above_len = !slash || slash == path ? 1 : (size_t)(slash - path);
+	char *above CLEANUP(freep) = strndup(slash ? path : ".", above_len);
+	if (!above)
+		return -1;
+	int fd CLEANUP(fd_closep) = open(above, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return fd < 0 ? -1 : fsync(fd);
+}
+
+int new_folder(const char *path)
+{
+	return mkdir(path, 0700) < 0 ? -1 : new_file_sync_above(path);
+}
+
 int new_folders_above(const char *path_below, struct fault *f)
 {
 	char *path CLEANUP(freep) = strdup(path_below);
@@ -72,7 +92,7 @@ int new_folders_above(const char *path_below, struct fault *f)
 		return fault_memory(f);
 	for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
 		*slash = '\0';
-		if (mkdir(path, 0700) < 0 && errno != EEXIST)
+		if (new_folder(path) < 0 && errno != EEXIST)
 			return fault_errno(f, FAULT_SYSTEM, SCOPE_ARCHIVE, errno,
 				"cannot make folder %s",
 				escape_text(slice_text(path), name, sizeof name));

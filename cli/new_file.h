@@ -26,5 +26,10 @@ struct new_file_as {
 int new_file_write(
 	int folder, const char *name, struct slice bytes, const struct new_file_as *as) MUST_CHECK;
 
-/* Makes the folders that path_below lies in, 0700. */
+/* Syncs the folder that path lies in, so that its name is durable. -1 with errno. */
+int new_file_sync_above(const char *path) MUST_CHECK;
+/* Makes a folder, 0700 and durable. -1 with errno, EEXIST where there is
+ * something. */
+int new_folder(const char *path) MUST_CHECK;
+/* Makes the folders that path_below lies in, likewise. */
 int new_folders_above(const char *path_below, struct fault *f) MUST_CHECK;

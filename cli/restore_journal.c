@@ -429,10 +429,9 @@ static int check_head(struct journal *j, const char *archive, const char *target
 		return journal_error(j, errno, "begin", f);
 	buffer_clear(&j->in);
 	j->at = j->good = 0;
-	if (buffer_append(&j->out, head.data, head.len, f) < 0 || end_line(j, 0, f) < 0 ||
-		journal_sync(j, f) < 0)
+	if (buffer_append(&j->out, head.data, head.len, f) < 0 || end_line(j, 0, f) < 0)
 		return -1;
-	return 0;
+	return journal_sync(j, f);
 }
 
 static int lock(const struct journal *j, struct fault *f)
@@ -466,6 +465,9 @@ int journal_open(const char *path, const char *archive, const char *target, stru
 		return journal_error(j, errno, "open", f);
 	if (lock(j, f) < 0 || check_head(j, archive, target, f) < 0)
 		return -1;
+	/* A run that was killed may have left a name that is not durable. */
+	if (new_file_sync_above(path) < 0)
+		return journal_error(j, errno, "sync the folder of", f);
 	j->good = j->good ? j->good : (uint64_t)lseek(j->fd, 0, SEEK_CUR);
 	j->at = j->good;
 	*ret = TAKE(j);

@@ -15,6 +15,7 @@
 #include "archive/escape.h"
 #include "archive/file.h"
 #include "archive/limits.h"
+#include "cli/maildir_letters.h"
 #include "cli/new_file.h"
 #include "cli/restore_folder.h"
 
@@ -130,11 +131,13 @@ static int list_part(const struct maildir *x, struct box *b, const char *part, s
 
 	if (!dir)
 		return errno == ENOENT ? 0 : failed(x, errno, "list what is", f);
-	for (struct dirent *e; (e = readdir(dir));) {
+	/* One that is passed over would be brought again. */
+	errno = 0;
+	for (struct dirent *e; (e = readdir(dir)); errno = 0) {
 		if (digest_of(e->d_name, &d) && is_whole(fd, e->d_name) && remember(b, &d, f) < 0)
 			return -1;
 	}
-	return 0;
+	return errno ? failed(x, errno, "list what is", f) : 0;
 }
 
 static bool is_known(const struct box *b, const struct digest *d)
@@ -311,37 +314,15 @@ static void boxes_free(struct maildir *x)
 
 /* ---- One message ----------------------------------------------------------------------------- */
 
-static bool has_flag(const char *flags, const char *flag)
-{
-	size_t len = strlen(flag);
-
-	for (const char *at = strstr(flags, flag); at; at = strstr(at + 1, flag)) {
-		if ((at == flags || at[-1] == ' ') && (!at[len] || at[len] == ' '))
-			return true;
-	}
-	return false;
-}
-
 static void name_of(const struct placement *p, const struct message *m, char ret[static NAME_SIZE])
 {
-	static const struct {
-		const char *flag;
-		char letter;
-	} letters[] = {/* ascending, as the format wants them */
-		{"\\Draft", 'D'}, {"\\Flagged", 'F'}, {"$Forwarded", 'P'}, {"\\Answered", 'R'},
-		{"\\Seen", 'S'}, {"\\Deleted", 'T'}};
-	char hex[DIGEST_HEX + 1], flags[8];
-	size_t n = 0;
+	char hex[DIGEST_HEX + 1], flags[MAILDIR_LETTERS];
 
-	for (size_t i = 0; i < sizeof letters / sizeof *letters; i++) {
-		if (has_flag(p->flags, letters[i].flag))
-			flags[n++] = letters[i].letter;
-	}
-	flags[n] = '\0';
+	maildir_letters(p->flags, flags);
 	digest_hex(&m->digest, hex);
-	(void)snprintf(ret, NAME_SIZE, "%s/%" PRId64 ".%s%s,S=%" PRIu64 "%s%s", n ? "cur" : "new",
-		p->received > 0 ? p->received / 1000 : 0, hex, MARK, m->size_bytes, n ? ":2," : "",
-		flags);
+	(void)snprintf(ret, NAME_SIZE, "%s/%" PRId64 ".%s%s,S=%" PRIu64 "%s%s",
+		flags[0] ? "cur" : "new", p->received > 0 ? p->received / 1000 : 0, hex, MARK,
+		m->size_bytes, flags[0] ? ":2," : "", flags);
 }
 
 static int to_file(void *context, struct slice bytes, struct fault *f)
@@ -381,7 +362,15 @@ static int write_part(const struct maildir *x, const struct box *b, const struct
 	return fd_take(&fd);
 }
 
-static int settle(struct maildir *x, struct fault *f)
+static void drop_pending(struct maildir *x)
+{
+	for (size_t i = 0; i < x->pending_n; i++)
+		fd_closep(&x->pending[i].fd);
+	x->pending_n = 0;
+	x->pending_bytes = 0;
+}
+
+static int name_pending(struct maildir *x, struct fault *f)
 {
 	char part[NAME_SIZE];
 
@@ -405,11 +394,16 @@ static int settle(struct maildir *x, struct fault *f)
 		b->sums.sent++;
 		b->is_synced = false;
 	}
-	for (size_t i = 0; i < x->pending_n; i++)
-		fd_closep(&x->pending[i].fd);
-	x->pending_n = 0;
-	x->pending_bytes = 0;
 	return 0;
+}
+
+/* What fails here is not tried again: a sync that succeeds after one that failed proves nothing. */
+static int settle(struct maildir *x, struct fault *f)
+{
+	int r = name_pending(x, f);
+
+	drop_pending(x);
+	return r;
 }
 
 static int sync_box(const struct maildir *x, struct box *b, struct fault *f)
@@ -559,7 +553,7 @@ static int bring_all(struct maildir *x, struct fault *f)
 static int open_top(struct maildir *x, struct fault *f)
 {
 	(void)escape_text(slice_text(x->order->maildir), x->shown, sizeof x->shown);
-	if (!x->order->look_only && mkdir(x->order->maildir, 0700) < 0 && errno != EEXIST)
+	if (!x->order->look_only && new_folder(x->order->maildir) < 0 && errno != EEXIST)
 		return fault_errno(f, FAULT_SYSTEM, SCOPE_ACCOUNT, errno,
 			"cannot make the Maildir %s", x->shown);
 	x->top = open(x->order->maildir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -602,8 +596,7 @@ int restore_maildir(const struct restore_order *order, const struct restore_watc
 
 	*ret = (struct restore_sums){0};
 	int r = work(&x, f);
-	for (size_t i = 0; i < x.pending_n; i++)
-		fd_closep(&x.pending[i].fd);
+	drop_pending(&x);
 	for (size_t i = 0; i < x.boxes_n; i++) {
 		const struct restore_event e = {.kind = RESTORE_FOLDER, .folder = &x.boxes[i].sums};
 

@@ -5,8 +5,10 @@ import mailbox
 import pathlib
 import random
 import re
+import shutil
 import signal
 import socket
+import subprocess
 import threading
 import time
 
@@ -447,6 +449,27 @@ def large_mail_takes_little_memory(folder):
         sanitized = b'libasan' in pathlib.Path(popkeep.BINARY).read_bytes()
         check(sanitized or 0 < peak < 64_000, f'{peak} KB')
         equal(t.digests(), appended([big, MAIL[0]]), 'what is there')
+
+
+@case
+def a_sync_that_fails_in_a_maildir_is_not_tried_again(folder):
+    if not shutil.which('strace'):
+        raise tap.MissingServer('no strace here')
+    mail = mailgen.mailbox('sync', 100)
+    (folder / 'from').mkdir()
+    keep = fixture.fetched_archive(folder / 'from', mail)
+    for n in (1, 2, 3):
+        path = folder / f'Maildir {n}'
+        command = ['restore', '--to', f'maildir:{path}']
+        result = subprocess.run(
+            ['strace', '-f', '-o', folder / 'trace', '-e', 'trace=fsync', '-e',
+             f'inject=fsync:error=EIO:when={n}', *keep.command(*command)],
+            env=keep.environment() | {'ASAN_OPTIONS': 'detect_leaks=0'},   # not under a tracer
+            stdin=subprocess.DEVNULL, capture_output=True, check=False)
+        equal(result.returncode, FAILED, f'exit status: {result.stderr}')
+        named = len(list(path.glob('cur/*')))
+        check(named < n, f'{named} are named, and sync {n} failed')
+    equal(keep.json(*command).summary['at_target'], len(mail), 'the rest')
 
 
 if __name__ == '__main__':
