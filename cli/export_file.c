@@ -256,7 +256,7 @@ int export_file_begin_volume(struct export_file *x, uint64_t number, uint64_t ke
 	return x->kind->pack->open(x->volume, x->names.folder, &x->pack, f);
 }
 
-static void file_close(struct export_target *to)
+void export_file_close(struct export_target *to)
 {
 	struct export_file *x = export_file_of(to);
 
@@ -274,7 +274,7 @@ static void file_close(struct export_target *to)
 	free(x);
 }
 
-static int file_open(const struct export_kind *kind, const struct export_job *job,
+int export_file_open(const struct export_kind *kind, const struct export_job *job,
 	struct export_target **ret, struct fault *f)
 {
 	struct export_file *x = calloc(1, sizeof *x);
@@ -450,7 +450,7 @@ static int make_room(
 	}
 	if (!x->job.split || x->in_volume.messages == 0)
 		return 0;
-	if (export_file_end_volume(x, EXPORT_NAME_NOW, f) < 0) {
+	if (export_file_end_volume(x, f) < 0) {
 		x->failed = true;
 		return -1;
 	}
@@ -470,7 +470,7 @@ static int entry_name(
 	return eml_folders_place(&x->months, name, f);
 }
 
-static int file_add(struct export_target *to, struct store *s, const struct message *m,
+int export_file_add(struct export_target *to, struct store *s, const struct message *m,
 	char *const *accounts, struct fault *f)
 {
 	struct export_file *x = export_file_of(to);
@@ -510,7 +510,7 @@ static int file_add(struct export_target *to, struct store *s, const struct mess
 
 /* Where something could not be written, messages that are in the file with all of their bytes stay
  * there: the disk is full, and the same command will go on. */
-static int file_stop(struct export_target *to, struct fault *f)
+int export_file_stop(struct export_target *to, struct fault *f)
 {
 	struct export_file *x = export_file_of(to);
 	size_t n = x->pending_n;
@@ -530,100 +530,3 @@ static int file_stop(struct export_target *to, struct fault *f)
 		return fault_prefix(f, "%s", x->names.shown);
 	return fsync(x->names.folder) < 0 ? export_file_error(x, "sync the folder of", f) : 0;
 }
-
-/* ---- The formats ------------------------------------------------------------------------------
- */
-
-static const struct export_kind mboxrd_kind = {
-	.format = &export_mboxrd,
-	.pack = &pack_mboxrd,
-	.in_place = true,
-};
-
-static int mboxrd_open(const struct export_job *job, struct export_target **ret, struct fault *f)
-{
-	return file_open(&mboxrd_kind, job, ret, f);
-}
-
-static const struct export_kind tar_kind = {
-	.format = &export_tar,
-	.pack = &pack_tar,
-	.entries = true,
-	.in_place = true,
-};
-
-static int tar_open(const struct export_job *job, struct export_target **ret, struct fault *f)
-{
-	return file_open(&tar_kind, job, ret, f);
-}
-
-static const struct export_kind tar_zst_kind = {
-	.format = &export_tar_zst,
-	.pack = &pack_tar_zst,
-	.entries = true,
-};
-
-static int tar_zst_open(const struct export_job *job, struct export_target **ret, struct fault *f)
-{
-	return file_open(&tar_zst_kind, job, ret, f);
-}
-
-static const struct export_kind zip_kind = {
-	.format = &export_zip,
-	.pack = &pack_zip,
-	.entries = true,
-	.in_place = true,
-};
-
-static int zip_open(const struct export_job *job, struct export_target **ret, struct fault *f)
-{
-	return file_open(&zip_kind, job, ret, f);
-}
-
-const struct export_format export_mboxrd = {
-	.name = "mboxrd",
-	.origin = "format mboxrd\n",
-	.splits = EXPORT_SPLITS,
-	.open = mboxrd_open,
-	.add = file_add,
-	.stop = file_stop,
-	.finish = export_file_finish,
-	.publish = export_file_publish,
-	.close = file_close,
-};
-
-const struct export_format export_tar = {
-	.name = "tar",
-	.origin = "format tar\n",
-	.splits = EXPORT_SPLITS,
-	.open = tar_open,
-	.add = file_add,
-	.stop = file_stop,
-	.finish = export_file_finish,
-	.publish = export_file_publish,
-	.close = file_close,
-};
-
-const struct export_format export_tar_zst = {
-	.name = "tar.zst",
-	.origin = "format tar.zst\n",
-	.splits = EXPORT_SPLITS,
-	.open = tar_zst_open,
-	.add = file_add,
-	.stop = file_stop,
-	.finish = export_file_finish,
-	.publish = export_file_publish,
-	.close = file_close,
-};
-
-const struct export_format export_zip = {
-	.name = "zip",
-	.origin = "format zip\n",
-	.splits = EXPORT_SPLITS,
-	.open = zip_open,
-	.add = file_add,
-	.stop = file_stop,
-	.finish = export_file_finish,
-	.publish = export_file_publish,
-	.close = file_close,
-};

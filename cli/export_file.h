@@ -61,6 +61,15 @@ static inline struct export_file *export_file_of(struct export_target *to)
 	return (struct export_file *)to;
 }
 
+/* As struct export_format has them. */
+int export_file_open(const struct export_kind *kind, const struct export_job *job,
+	struct export_target **ret, struct fault *f) MUST_CHECK;
+int export_file_add(struct export_target *to, struct store *s, const struct message *m,
+	char *const *accounts, struct fault *f) MUST_CHECK;
+int export_file_stop(struct export_target *to, struct fault *f) MUST_CHECK;
+void export_file_close(struct export_target *to);
+
+/* FAULT_SYSTEM of errno: "cannot <what> <the export>". Yields -1. */
 int export_file_error(const struct export_file *x, const char *what, struct fault *f);
 /* All that is pending becomes durable, and what tells of it. */
 int export_file_settle(struct export_file *x, struct fault *f) MUST_CHECK;
@@ -73,10 +82,8 @@ int export_file_begin_volume(
 
 /* At most so many bytes does end_volume() add, with another message whose lines take `more`. */
 uint64_t export_file_rest(const struct export_file *x, uint64_t more);
-/* Settled, whole, synced, and not open any more. EXPORT_VOLUME_NAMED: it has its name already. */
-enum export_naming { EXPORT_NAME_LATER, EXPORT_NAME_NOW };
-int export_file_end_volume(
-	struct export_file *x, enum export_naming naming, struct fault *f) MUST_CHECK;
+/* Settled, whole, synced, under its name, and not open any more. */
+int export_file_end_volume(struct export_file *x, struct fault *f) MUST_CHECK;
 /* The volumes that an earlier run made whole: *ret of them. */
 int export_file_read_whole(struct export_file *x, uint64_t *ret, struct fault *f) MUST_CHECK;
 int export_file_finish(struct export_target *to, const struct export_left *left, struct digest *ret,

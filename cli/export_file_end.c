@@ -192,15 +192,11 @@ static int end_volume(struct export_file *x, struct buffer *line, struct fault *
 	return x->job.split ? note_whole(x, buffer_slice(line), f) : 0;
 }
 
-int export_file_end_volume(struct export_file *x, enum export_naming naming, struct fault *f)
+int export_file_end_volume(struct export_file *x, struct fault *f)
 {
 	struct buffer line CLEANUP(buffer_deinit) = buffer_make(8 * KIB);
 
-	if (end_volume(x, &line, f) < 0)
-		return -1;
-	if (naming == EXPORT_NAME_LATER)
-		return 0;
-	if (volume_publish(x->volume, x->volume_name, f) < 0)
+	if (end_volume(x, &line, f) < 0 || volume_publish(x->volume, x->volume_name, f) < 0)
 		return -1;
 	pack_closep(&x->pack);
 	volume_closep(&x->volume);
