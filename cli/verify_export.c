@@ -220,6 +220,7 @@ static int on_sum(void *context, struct slice line, uint64_t from, struct fault 
 	if (r < 0)
 		return -1;
 	bool beside = strcmp(name, "manifest.jsonl") == 0 || strcmp(name, "summary.txt") == 0;
+	x->manifest_summed |= strcmp(name, "manifest.jsonl") == 0;
 	/* What is wrong with a message was told already, by the manifest. */
 	if (beside && (r == 0 || digest_compare(&file.digest, &d) != 0))
 		verify_export_tell(x, name, NULL,
@@ -231,10 +232,19 @@ static int on_sum(void *context, struct slice line, uint64_t from, struct fault 
 	return 0;
 }
 
+void verify_export_sums_end(struct verify_export *x, int fd, int r, uint64_t end, const char *name)
+{
+	struct stat st;
+
+	if (r > 0 || fstat(fd, &st) < 0 || (uint64_t)st.st_size != end)
+		verify_export_tell(x, name, NULL, "it is torn");
+	else if (!x->manifest_summed)
+		verify_export_tell(x, name, NULL, "it is not whole: the manifest is not in it");
+}
+
 static int compare_sums(struct verify_export *x, int fd, struct fault *f)
 {
 	uint64_t end;
-	struct stat st;
 
 	if (fd < 0) {
 		verify_export_tell(x, "SHA256SUMS", NULL,
@@ -244,8 +254,7 @@ static int compare_sums(struct verify_export *x, int fd, struct fault *f)
 	int r = text_lines(fd, "SHA256SUMS", 2 * LIMIT_EXPORT_NAME, on_sum, x, &end, f);
 	if (r < 0)
 		return -1;
-	if (r > 0 || fstat(fd, &st) < 0 || (uint64_t)st.st_size != end)
-		verify_export_tell(x, "SHA256SUMS", NULL, "it is torn");
+	verify_export_sums_end(x, fd, r, end, "SHA256SUMS");
 	return 0;
 }
 

@@ -22,7 +22,8 @@ struct verify_export {
 	struct hasher *hasher;
 	uint64_t messages, bytes, damaged;
 	uint64_t done_bytes;
-	bool maildir; /* names in cur/ change with flags */
+	bool maildir;	      /* names in cur/ change with flags */
+	bool manifest_summed; /* SHA256SUMS names the manifest */
 };
 
 /* A finding: file (NULL: none) is the name of a file or entry, d (NULL) the message's digest. */
@@ -37,6 +38,9 @@ int verify_export_digest(struct verify_export *x, int fd, const char *name, stru
  * there is none, which is told. Their names are in messages. */
 int verify_export_compare(
 	struct verify_export *x, int manifest, int sums, struct fault *f) MUST_CHECK;
+/* After SHA256SUMS was read: tells where its end is not there. fd: of it, borrowed; r and end: as
+ * text_lines() gave them; name: its own. */
+void verify_export_sums_end(struct verify_export *x, int fd, int r, uint64_t end, const char *name);
 /* "HEX  NAME". name has room for LIMIT_EXPORT_NAME + 1. 0, or 1: it is no such line. */
 int verify_export_sums_line(struct slice line, struct digest *ret, char *name);
 

@@ -169,6 +169,7 @@ int verify_export_packed(struct verify_export *x, int fd, const char *name,
 	if (found_files_open(x->scratch, 0, &x->found, f) < 0 || open_packed(&p, f) < 0 ||
 		read_entries(&p, f) < 0)
 		return -1;
+	x->manifest_summed = false;
 	int r = found_files_look(x->found, slice_text("manifest.jsonl"), &manifest, f);
 	if (r < 0)
 		return -1;

@@ -517,6 +517,21 @@ def verify_checks_a_tar_or_zip_alone_and_what_was_unpacked(folder):
 
 
 @case
+def verify_notices_sums_that_were_cut(folder):
+    keep = archive(folder)
+    for name in ('eml', 'mboxrd', 'tar'):
+        out = folder / f'all.{name}'
+        keep.run('export', '--format', name, '--output', out)
+        sums = out / 'SHA256SUMS' if out.is_dir() else folder / f'all.{name}.SHA256SUMS'
+        lines = sums.read_bytes().splitlines(keepends=True)
+        for cut in (b'', b''.join(lines)[:-1], b''.join(x for x in lines if b'manifest' not in x)):
+            sums.write_bytes(cut)
+            found = verified(keep, out, DAMAGED)[0]
+            equal([d['file'] for d in found if d['file'] != 'manifest.jsonl'], [sums.name],
+                  f'{name}, {len(cut)} bytes')
+
+
+@case
 def verify_names_what_is_missing_and_what_is_surplus(folder):
     keep, out = archive(folder), folder / 'out'
     keep.run('export', '--format', 'eml', '--output', out)
