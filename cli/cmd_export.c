@@ -166,6 +166,8 @@ static void print_json(struct export *x, const struct export_job *job)
 	json_add_count(&line, "present", x->present);
 	json_add_count(&line, "damaged", x->left.damaged);
 	json_add_count(&line, "failed", x->left.failed);
+	if (x->left.unindexed)
+		json_add_count(&line, "not_indexed", x->left.unindexed);
 	json_add_text(&line, "output", job->path);
 	json_add_text(&line, "format", x->to->format->name);
 	json_add_count(&line, "all_messages", x->to->totals.messages);
@@ -347,7 +349,8 @@ static int export_run(struct run *run)
 	int ready = query_ready(run, &q, QUERY_ALL);
 	if (ready != STATUS_DONE)
 		return ready;
-	if (find_count(run->store, q.wanted, &job.expected, &bytes, &f) < 0)
+	if (find_unindexed(run->store, q.wanted, &x.left.unindexed, &f) < 0 ||
+		find_count(run->store, q.wanted, &job.expected, &bytes, &f) < 0)
 		return run_fail(run, &f);
 	if (job.expected == 0) {
 		run_complain(run, "no message matches; nothing was written");

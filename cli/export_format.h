@@ -34,6 +34,7 @@ void export_totals_add(struct export_totals *t, uint64_t size, moment_ms archive
 /* Messages that were wanted and are not in it. */
 struct export_left {
 	uint64_t damaged, failed;
+	uint64_t unindexed; /* when it began: nobody knows whether the query means them */
 };
 
 /* Each format embeds it as the first member of what it opens. */

@@ -95,6 +95,12 @@ static int add_counts(const struct export_summary *s, struct buffer *to, struct 
 			       " could not be written\n",
 			       "Not exported:", s->left->damaged, s->left->failed) < 0)
 		return -1;
+	if (s->left && s->left->unindexed &&
+		buffer_append_format(to, f,
+			"%-14s%" PRIu64 " left out by --accept-unindexed: it is not known whether "
+			"the query means them\n",
+			"Not indexed:", s->left->unindexed) < 0)
+		return -1;
 	if (s->volumes &&
 		buffer_append_format(to, f, "%-14s%" PRIu64 "\n", "Files:", s->volumes) < 0)
 		return -1;

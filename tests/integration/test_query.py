@@ -203,6 +203,12 @@ def what_is_not_indexed_is_said_and_not_guessed(folder):
     keep.run('export', 'account:anna', '--format', 'eml', '--output', folder / 'all')
     accepted = keep.run(*export, '--accept-unindexed', code=NOTHING)
     check('left out' in accepted.err, accepted.err)
+    one = hashlib.sha256(MAIL['bob']).hexdigest()
+    some = keep.json('export', f'id:{one} OR from:nobody', '--accept-unindexed', '--format', 'eml',
+                     '--output', folder / 'some')
+    equal((some.summary['messages'], some.summary['not_indexed']), (1, len(MAIL) - 1), 'left out')
+    check('Not indexed:  3 left out by --accept-unindexed' in
+          (folder / 'some' / 'summary.txt').read_text(), 'the summary for people')
     keep.worker = None
     equal(keep.found('from:bob'), ['bob'], 'indexed in passing')
     keep.run(*export)
