@@ -202,6 +202,7 @@
 #define LIMIT_IMPORT_ENTRIES	   100000000  /* in one archive */
 #define LIMIT_IMPORT_LINKS	   (8 * MIB) /* names of an archive's hard links, and of their targets */
 #define LIMIT_IMPORT_KEYWORDS	   (64 * KIB) /* dovecot-keywords */
+#define LIMIT_IMPORT_KEYWORD_LISTS 4096	      /* of them in one archive; 1.7 KiB each */
 #define LIMIT_IMPORT_KEYWORD_PATHS (1 * MIB)  /* of all Maildirs in an archive that have some */
 #define LIMIT_IMPORT_DIRECTORY	   (8 * MIB)  /* of a zip; one with more is read as a stream */
 #define LIMIT_IMPORT_BATCH	   4096	      /* messages, of a folder each, in one commit */
