@@ -376,6 +376,17 @@ class Dovecot:
             time.sleep(0.02)
         return False
 
+    def set_quota(self, quota):
+        """As in __init__(), of the running server: from the next session on."""
+        path = self.base / 'dovecot.conf'
+        before = self.log().count('SIGHUP')
+        path.write_text(path.read_text().replace(f'= *:{self.quota}\n', f'= *:{quota}\n'))
+        self.quota = quota
+        self.process.send_signal(signal.SIGHUP)
+        deadline = time.monotonic() + START_SECONDS
+        while self.log().count('SIGHUP') == before and time.monotonic() < deadline:
+            time.sleep(0.02)
+
     def log(self):
         try:
             return (self.base / 'log').read_text(errors='replace')

@@ -180,21 +180,26 @@ def a_quota_ends_it_with_the_numbers_and_it_goes_on_when_there_is_room(folder):
         summary = result.summary
         equal((summary['sent'], summary['at_target']), (20, 20), 'as many as fit')
         equal(len(t.digests()), 20, 'what is there')
+        again = t.restore(code=PARTLY).summary
+        equal((again['sent'], again['at_target']), (0, 20), 'while it is full')
+        t.server.set_quota('messages=200')
+        summary = t.restore().summary
+        equal((summary['sent'], summary['at_target']), (40, 60), 'when there is room')
+        equal(t.digests(), appended(MAIL), 'each once')
 
 
 @case
 def a_folder_that_refuses_mail_is_said_and_the_rest_goes_on(folder):
     with Target(folder, acl={'Frozen': 'lrs'}) as t:
-        with t.client() as c:
-            try:
-                c.create('Frozen')
-            except imap_client.ImapError:
-                pass
-        result = t.restore('--folder', 'Sub', folder='Frozen', code=(PARTLY, 0))
-        equal(result.summary['wanted'], 60, 'wanted')
-        if result.code == PARTLY:
-            equal(result.summary['refused'], 60, 'refused')
-            equal(len(result.of_type('failed')), 60, 'named')
+        t.server.make_maildir('bob/.Frozen')
+        t.server.own(t.server.base / 'mail')
+        result = t.restore(folder='Frozen', code=PARTLY)
+        summary = result.summary
+        equal((summary['wanted'], summary['sent'], summary['refused']), (60, 0, 60), 'counts')
+        equal(len(result.of_type('failed')), 60, 'named')
+        check(all('ermission' in f['error'] or 'read-only' in f['error']
+                  for f in result.of_type('failed')), result.of_type('failed')[0])
+        equal(t.digests('Frozen'), [], 'what is there')
 
 
 @case
@@ -310,6 +315,9 @@ def ctrl_c_leaves_what_the_same_command_goes_on_from(folder):
         process.send_signal(signal.SIGINT)
         result = t.keep.finish(process)
         check(result.code in (FAILED, 0), result)
+        if result.code == FAILED:
+            check('the same command goes on from here' in result.err, result)
+            check(re.search(rb'\d+ of 600 messages are at the target', result.out), result)
         equal(t.restore().summary['at_target'], len(mail), 'at the target')
         equal(t.digests(), appended(mail), 'each once')
 
