@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/wait.h>
 
@@ -239,6 +240,7 @@ struct pool {
 	struct running *all; /* plan->jobs */
 	size_t next;
 	unsigned running;
+	bool told_to_stop;
 	uint64_t ended, bytes;
 };
 
@@ -367,6 +369,19 @@ static int wait_and_take(struct pool *p, struct fault *f)
 	return 0;
 }
 
+/* From a terminal Ctrl-C reaches all; a signal to this process alone does not. Once: a second one
+ * would end them where they are. */
+static void pass_on_stop(struct pool *p)
+{
+	if (!stop_requested() || p->told_to_stop)
+		return;
+	p->told_to_stop = true;
+	for (unsigned i = 0; i < p->plan->jobs; i++) {
+		if (p->all[i].pid != 0)
+			(void)kill(p->all[i].pid, SIGTERM);
+	}
+}
+
 int migrate_restore(struct migrate_plan *plan, const struct migrate_watch *w, struct fault *f)
 {
 	struct pool p = {.plan = plan, .watch = w};
@@ -378,7 +393,8 @@ int migrate_restore(struct migrate_plan *plan, const struct migrate_watch *w, st
 	do {
 		if (r == 0)
 			r = fill(&p, f);
-		/* What runs is waited for in any case: Ctrl-C reaches it too. */
+		/* What runs is waited for in any case. */
+		pass_on_stop(&p);
 		if (p.running > 0 && wait_and_take(&p, f) < 0)
 			r = -1;
 	} while (p.running > 0 || (r == 0 && p.next < plan->n && !stop_requested()));

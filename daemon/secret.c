@@ -154,8 +154,11 @@ static int run(const char *command, const char *key, struct secret *ret, struct 
 		struct pollfd p = {.fd = secret_command_fd(c), .events = POLLIN};
 		int64_t left = secret_command_deadline_ms(c) - monotonic_ms();
 
-		(void)poll(&p, 1, left > 0 ? (int)left : 0);
 		r = 0;
+		/* Only a signal that somebody catches does that: whoever waits is to stop. */
+		if (poll(&p, 1, left > 0 ? (int)left : 0) < 0 && errno == EINTR)
+			r = fault_set(f, FAULT_INTERRUPT, SCOPE_SESSION, 0,
+				"stopped before it had ended");
 	}
 	return r < 0 ? fault_prefix(f, "%s", key) : 0;
 }

@@ -227,8 +227,8 @@ class Meter:
 
 @case
 def many_mailboxes_are_moved_but_the_three_that_cannot_be(folder):
-    n = int(os.environ.get('POPKEEP_MIGRATE', '40'))     # 400 by hand
-    each = int(os.environ.get('POPKEEP_MIGRATE_EACH', '10'))
+    n = int(os.environ.get('POPKEEP_MIGRATE', '30'))     # 400 by hand
+    each = int(os.environ.get('POPKEEP_MIGRATE_EACH', '6'))
     names = [f'user{i:03}' for i in range(n)]
     no_source, no_target, full = names[3], names[n // 2], names[-1]
     mail = {u: mail_of(u, each) for u in names}
@@ -262,6 +262,53 @@ def many_mailboxes_are_moved_but_the_three_that_cannot_be(folder):
         sent = {b['account']: b['sent'] for b in again.of_type('mailbox') if b['sent']}
         equal(sent, {u: 2 for u in later}, 'what came since')
         equal((again.summary['complete'], again.summary['mailboxes']), (n - 3, n), 'summary')
+
+
+@case
+def password_commands_that_fail_are_named_for_each_mailbox(folder):
+    with Move(folder) as m:
+        result = m.migrate(code=PARTLY, commands={
+            'anna': 'exit 7', 'bert': 'true', 'carl': 'nothing-of-this-name'})
+        boxes = {b['account']: b for b in result.of_type('mailbox')}
+        equal(sorted(n for n, b in boxes.items() if b['complete']), ['dora', 'emil'], 'complete')
+        for n in ('anna', 'bert', 'carl'):
+            check('password-command' in boxes[n]['error'], boxes[n])
+            equal(m.digests(n), [], n)
+
+
+@case
+def ctrl_c_ends_it_while_a_password_command_hangs_and_a_run_again_goes_on(folder):
+    with Move(folder) as m:
+        asked = folder / 'asked'
+        m.map(commands={'anna': f'touch {asked}; sleep 50'})
+        process = m.keep.start('migrate', '--map', folder / 'map.csv', '--tls-ca-file',
+                               m.target.ca, start_new_session=True)
+        tap.wait_until(asked.exists, 30, 'the command')
+        tap.wait_until(lambda: len(m.digests('emil')) == 12, 30, 'the others go on')
+        begin = time.monotonic()
+        process.send_signal(signal.SIGINT)      # and its processes get it from there
+        result = m.keep.finish(process, 30)
+        check(time.monotonic() - begin < 10, 'it ends soon')
+        check(result.code != 0 and b'of 5 complete' in result.out, result)
+        check('the same command goes on from here' in result.err, result)
+        equal(m.migrate().summary['complete'], 5, 'the run again')
+        for n in NAMES:
+            equal(m.digests(n), appended(m.mail[n]), n)
+
+
+@case
+def killed_in_the_middle_it_goes_on_and_nothing_comes_twice(folder):
+    mail = {n: mail_of(n, 80) for n in NAMES}
+    with Move(folder, mail=mail) as m:
+        command = ['migrate', '--map', m.map(), '--tls-ca-file', m.target.ca, '--jobs', '2']
+        for pause in (0.2, 0.5, 0.8, 1.1):
+            process = m.keep.start(*command, start_new_session=True)
+            time.sleep(pause)
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+        equal(m.migrate().summary['complete'], 5, 'complete')
+        for n in NAMES:
+            equal(m.digests(n), appended(mail[n]), n)
 
 
 def popkeep_is_sanitized():

@@ -76,7 +76,10 @@ def a_missing_folder_is_made_and_a_second_run_moves_nothing(folder):
     with Target(folder) as t:
         first = t.restore().summary
         equal((first['sent'], first['at_target'], first['present']), (60, 60, 0), 'first run')
-        equal(t.digests(), appended(MAIL), 'what is there')
+        with t.client() as c:
+            found = c.fetch('Restored')
+        equal(sorted(sha(m.data) for m in found), appended(MAIL), 'what is there')
+        check(all(r'\Seen' in m.flags for m in found), 'flags')
         again = t.restore().summary
         equal((again['sent'], again['at_target'], again['present']), (0, 60, 60), 'second run')
         equal(len(t.digests()), 60, 'messages after it')

@@ -2,6 +2,7 @@
 waiting, an OK and no message. And going on after kill -9, again and again."""
 import os
 import random
+import re
 import signal
 import time
 
@@ -143,6 +144,50 @@ def a_message_that_the_server_drops_is_found_and_named(folder):
 @case
 def and_without_uidplus_too(folder):
     finds_what_was_dropped(folder, Silent)
+
+
+@case
+def line_ends_are_right_wherever_a_message_is_cut_into_pieces(folder):
+    mail = [b'Subject: x\r\n\r\n' + b'a' * odd + end * 150_000 + b'end\r\n'
+            for odd in (0, 1) for end in (b'\n', b'\r\n')]
+    with Bench(folder, scripted_imap.Session, mail) as b:
+        b.restore()
+        equal(b.there(), sorted(sha(re.sub(rb'(?<!\r)\n', b'\r\n', m)) for m in mail), 'bytes')
+
+
+@case
+def a_mailbox_that_was_made_anew_between_two_runs_gets_all_again(folder):
+    with Bench(folder, type('Renewed', (scripted_imap.Session,), {})) as b:
+        b.restore()
+        b.server.kind.uid_validity = 78
+        b.server.mailboxes[b'INBOX'] = [b'Subject: %d\r\n\r\nother\r\n' % n for n in range(12)]
+        summary = b.restore().summary
+        equal((summary['sent'], summary['at_target']), (12, 12), 'second run')
+        check(not set(map(sha, FEW)) - set(b.there()), 'all are there')
+
+
+@case
+def killed_before_an_answer_from_a_server_that_changes_line_ends_nothing_comes_twice(folder):
+    running = []
+
+    def changed(data):
+        head, gap, body = data.partition(b'\r\n\r\n')
+        return head + gap + body.replace(b'\r', b'')
+
+    class Unix(scripted_imap.Session):
+        def keep(self, name, data):
+            super().keep(name, changed(data))
+            if len(self.server.mailboxes[name]) == 5 and running:
+                running.pop().kill()
+                raise scripted_imap.Cut
+
+    with Bench(folder, Unix) as b:
+        running.append(b.keep.start(*b.command))
+        running[0].communicate()
+        equal(len(b.server.mailboxes[b'INBOX']), 5, 'when it was killed')
+        summary = b.restore().summary
+        equal((summary['sent'], summary['at_target']), (7, 12), 'the second run')
+        equal(b.there(), sorted(sha(changed(m)) for m in FEW), 'each once')
 
 
 def killed(folder, kind, number, rounds=ROUNDS):
