@@ -258,6 +258,7 @@ static void print_json(struct migrate *x, const struct migrate_mailbox *m, const
 	json_add_count(&line, "sent_bytes", s->sent_bytes);
 	json_add_count(&line, "at_target", s->at_target);
 	json_add_count(&line, "compared", s->compared);
+	json_add_count(&line, "uncompared", s->uncompared);
 	json_add_count(&line, "changed", s->changed);
 	json_add_count(&line, "removed_there", s->gone);
 	json_add_count(&line, "damaged", s->damaged);

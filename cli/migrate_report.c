@@ -37,8 +37,14 @@ bool migrate_is_complete(const struct migrate_mailbox *m, char *ret, size_t size
 	}
 	if (!is_fetched(m, ret, size))
 		return false;
-	if (s->at_target + s->gone == s->wanted)
+	if (s->at_target + s->gone == s->wanted && s->uncompared == 0)
 		return true;
+	if (s->at_target + s->gone == s->wanted) {
+		(void)snprintf(ret, size,
+			"%s of %s could not be fetched back to be compared; run it again",
+			text_count(s->uncompared, n), text_count(s->wanted, a));
+		return false;
+	}
 	(void)snprintf(ret, size, "%s of %s not there: %s refused, %s damaged in the archive",
 		text_count(s->wanted - s->gone - s->at_target, n), text_count(s->wanted, a),
 		text_count(s->refused, b), text_count(s->damaged, c));

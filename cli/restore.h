@@ -49,6 +49,7 @@ struct restore_sums {
 	uint64_t at_target_bytes;
 	uint64_t changed;	   /* of them, with other bytes than were sent */
 	uint64_t compared;	   /* fetched back */
+	uint64_t uncompared;	   /* that were to be, and that the server did not give out */
 	uint64_t crlf;		   /* sent with CRLF for line ends that were LF alone */
 	uint64_t damaged, refused; /* not there */
 	uint64_t unsure;	   /* not there, or nobody knows */

@@ -798,7 +798,29 @@ static int read_sent(struct imap_restore *x, struct find_cursor *c, struct fault
 	return FIND_ROW;
 }
 
+static uint64_t count_uncompared(const struct imap_restore *x)
+{
+	uint64_t n = 0;
+
+	for (size_t k = 0; k < x->items.n; k++) {
+		const struct item *i = &x->items.all[k];
+
+		n += i->state == ITEM_DONE && i->uid != 0 && !i->compared;
+	}
+	return n;
+}
+
+/* Once more for what a server did not give out or no job was free for, as long as it gets on. */
 int send_compare(struct imap_restore *x, struct fault *f)
 {
-	return with_cursor(x, read_sent, f);
+	uint64_t left = count_uncompared(x), before;
+
+	do {
+		before = left;
+		if (left > 0 && with_cursor(x, read_sent, f) < 0)
+			return -1;
+		left = count_uncompared(x);
+	} while (left > 0 && left < before && !x->stopping);
+	x->sums->uncompared = left;
+	return 0;
 }

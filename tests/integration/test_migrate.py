@@ -11,6 +11,7 @@ import fixture
 import imap_client
 import mailgen
 import popkeep
+import scripted_imap
 import tap
 from popkeep import DONE, LOGIN, PARTLY, USAGE
 from tap import case, check, equal
@@ -127,6 +128,33 @@ def a_master_user_logs_in_for_all(folder):
         equal(result.summary['complete'], 5, 'complete')
         for n in NAMES:
             equal(m.digests(n), appended(m.mail[n]), n)
+
+
+@case
+def what_the_target_does_not_give_out_to_be_compared_is_not_complete(folder):
+    class Withholds(scripted_imap.Session):
+        willing = False
+
+        def do_UID(self, tag, rest):
+            if b'BODY.PEEK[]' in rest and rest.split(b' ')[2] == b'3' and not self.willing:
+                self.say(tag + b' NO not that one')
+            else:
+                super().do_UID(tag, rest)
+
+    keep = fixture.fetched_archive(folder, mail_of('withheld', 6))
+    secret = folder / 'bob.password'
+    secret.write_text('secret\n')
+    secret.chmod(0o600)
+    with scripted_imap.Server(Withholds) as server:
+        move = ['migrate', '--from', 'anna', '--no-fetch', '--tls', 'none', '--password-file', secret,
+                '--to', f'imap://bob@localhost:{server.port}/INBOX']
+        box = keep.json(*move, code=PARTLY).of_type('mailbox')[0]
+        equal((box['complete'], box['at_target'], box['compared'], box['uncompared']),
+              (False, 6, 5, 1), 'one is withheld')
+        Withholds.willing = True
+        box = keep.json(*move).of_type('mailbox')[0]
+        equal((box['complete'], box['sent'], box['compared'], box['uncompared']), (True, 0, 1, 0),
+              'now it is not')
 
 
 @case
