@@ -239,6 +239,22 @@ static bool has_failed(const struct migrate_mailbox *m)
 	return !m->ended || (m->how.code != FAULT_NONE && m->how.code != FAULT_MISSING);
 }
 
+/* What is there, where somebody looked. */
+static void add_there(struct migrate *x, struct json_line *line, const struct restore_sums *s)
+{
+	json_add_count(line, "present", s->there);
+	json_add_count(line, "sent", s->sent);
+	json_add_count(line, "sent_bytes", s->sent_bytes);
+	json_add_count(line, "at_target", s->at_target);
+	json_add_count(line, "compared", s->compared);
+	json_add_count(line, "uncompared", s->uncompared);
+	json_add_count(line, "changed", s->changed);
+	json_add_count(line, "removed_there", s->gone);
+	json_add_count(line, "damaged", s->damaged);
+	json_add_count(line, "refused", s->refused);
+	json_add_count(line, "missing", x->plan.look_only ? 0 : s->unsure);
+}
+
 static void print_json(struct migrate *x, const struct migrate_mailbox *m, const char *why)
 {
 	const struct restore_sums *s = &m->sums;
@@ -253,17 +269,8 @@ static void print_json(struct migrate *x, const struct migrate_mailbox *m, const
 	json_add_count(&line, "messages", s->messages);
 	json_add_count(&line, "wanted", s->wanted);
 	json_add_count(&line, "bytes", s->bytes);
-	json_add_count(&line, "present", s->there);
-	json_add_count(&line, "sent", s->sent);
-	json_add_count(&line, "sent_bytes", s->sent_bytes);
-	json_add_count(&line, "at_target", s->at_target);
-	json_add_count(&line, "compared", s->compared);
-	json_add_count(&line, "uncompared", s->uncompared);
-	json_add_count(&line, "changed", s->changed);
-	json_add_count(&line, "removed_there", s->gone);
-	json_add_count(&line, "damaged", s->damaged);
-	json_add_count(&line, "refused", s->refused);
-	json_add_count(&line, "missing", x->plan.look_only ? 0 : s->unsure);
+	if (!s->unlooked)
+		add_there(x, &line, s);
 	if (why)
 		json_add_text(&line, "error", why);
 	if (m->how.code != FAULT_NONE)
@@ -278,7 +285,7 @@ static void print_text(struct migrate *x, const struct migrate_mailbox *m, const
 	char name[SHOWN], n[TEXT_NUMBER], all[TEXT_NUMBER], sent[TEXT_NUMBER], size[TEXT_NUMBER];
 
 	out_format(o, "%s: ", name_of(m, name));
-	if (x->plan.look_only && has_failed(m)) {
+	if (why && (s->unlooked || (x->plan.look_only && has_failed(m)))) {
 		out_format(o, "%s\n", why);
 		return;
 	}
