@@ -97,11 +97,6 @@ struct import_writer *import_writer_close(struct import_writer *w)
 	return NULL;
 }
 
-void import_writer_closep(struct import_writer **w)
-{
-	*w = import_writer_close(*w);
-}
-
 /* The end of an empty batch points into itself. */
 static void move(struct batch *to, struct batch *from)
 {

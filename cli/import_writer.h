@@ -10,7 +10,6 @@ struct import_writer;
 int import_writer_open(struct store *s, struct import_writer **ret, struct fault *f) MUST_CHECK;
 /* Waits for what is being committed. */
 struct import_writer *import_writer_close(struct import_writer *w);
-void import_writer_closep(struct import_writer **w);
 
 /* Takes what is in g, which is empty then, and begins to commit it; nothing else may be under way.
  */

@@ -36,7 +36,6 @@ enum {
 	TIME_LEN = 9,	    /* extra field: id, length, flags, seconds */
 	SIZES_LEN = 20,	    /* extra field: id, length, both sizes */
 	CENTRAL_EXTRA = 28, /* likewise, with the offset */
-	CENTRAL_AT = 16,    /* the CRC and the sizes, in a central header */
 	LOCAL_AT = 14,	    /* and in a local one */
 	FILE_MODE = 0100600,
 	LEVEL = 3,

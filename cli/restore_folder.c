@@ -44,11 +44,6 @@ int folder_template_check(const char *template, struct fault *f)
 	return 0;
 }
 
-bool folder_template_has(const char *template, const char *field)
-{
-	return strstr(template, field) != NULL;
-}
-
 /* ---- Making it safe -------------------------------------------------------------------------- */
 
 static bool is_unsafe(uint32_t c)

@@ -13,8 +13,6 @@ struct folder_fields {
 /* A template is text with "/" between levels and the fields above in braces. FAULT_USAGE names what
  * is wrong with it. */
 int folder_template_check(const char *template, struct fault *f) MUST_CHECK;
-/* Whether it has this field, "{folder}". */
-bool folder_template_has(const char *template, const char *field);
 
 /* Replaces what is in to by the path: root (NULL, or a path to which the same applies) and below it
  * the template with its fields, as text without NUL. Made safe: no empty level, none of dots alone,

@@ -332,15 +332,6 @@ int imap_session_timeout(const struct imap_session *s)
 	return left < 0 ? 0 : left > 1000 ? 1000 : (int)left;
 }
 
-bool imap_session_is_due(const struct imap_session *s)
-{
-	if (!s->asleep || s->state == OVER)
-		return true;
-	if (s->state == CONNECTING)
-		return connection_state(s->connection) != CONNECTION_CONNECTING;
-	return connection_ready(s->connection) || monotonic_ms() >= s->deadline;
-}
-
 struct imap *imap_session_engine(struct imap_session *s)
 {
 	return s->engine;

@@ -43,8 +43,6 @@ enum { IMAP_SESSION_END = 2, IMAP_SESSION_TURN = 3 };
 int imap_session_next(struct imap_session *s, struct imap_event *ret, struct fault *f) MUST_CHECK;
 /* Milliseconds until it must be called in any case; at most 1000. */
 int imap_session_timeout(const struct imap_session *s);
-/* Whether calling can do anything, as of the last network_wait(). */
-bool imap_session_is_due(const struct imap_session *s);
 
 /* From IMAP_UP on, NULL before. */
 struct imap *imap_session_engine(struct imap_session *s);
