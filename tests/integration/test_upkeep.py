@@ -180,8 +180,13 @@ def fails_and_then_seals(folder, said, make):
             service.reload()
             time.sleep(1)
         service.wait_for('sealing goes well again')
-        # The index needs a worker too, and comes after.
-        wait_until(lambda: not upkeep(keep, 'index')['failed'], 60, 'it is indexed')
+
+        def is_indexed():
+            """The index needs a worker too, and may still have waited for the one before."""
+            service.reload()
+            time.sleep(1)
+            return not upkeep(keep, 'index')['failed']
+        wait_until(is_indexed, 60, 'it is indexed')
         equal(upkeep(keep, 'seal', popkeep.DONE)['failed'], False, 'failed')
         wait_until(lambda: events.read_text().split() == ['seal-failed', 'seal-ok'], 20, 'alerts')
     check_kept(keep, MAIL + LATER)
