@@ -20,6 +20,15 @@ static int open_to_read(struct store *s, struct fault *f)
 
 enum { COUNTED = 10000 }; /* exactly; beyond, sums that are kept will do */
 
+/* As many of them as the statement has parameters. */
+static void bind_those(sqlite3_stmt *row, uint64_t first, uint64_t second)
+{
+	if (sqlite3_bind_parameter_count(row) > 0)
+		bind_number(row, 1, first);
+	if (sqlite3_bind_parameter_count(row) > 1)
+		bind_number(row, 2, second);
+}
+
 /* The first column of the only row; 0 where there is none. */
 static int ask_catalog(struct store *s, enum catalog_statement which, uint64_t first,
 	uint64_t second, uint64_t *ret, struct fault *f)
@@ -28,10 +37,7 @@ static int ask_catalog(struct store *s, enum catalog_statement which, uint64_t f
 
 	if (!row)
 		return -1;
-	if (sqlite3_bind_parameter_count(row) > 0)
-		bind_number(row, 1, first);
-	if (sqlite3_bind_parameter_count(row) > 1)
-		bind_number(row, 2, second);
+	bind_those(row, first, second);
 	int r = catalog_step(s->catalog, row, f);
 	*ret = r > 0 ? column_number(row, 0) : 0;
 	(void)sqlite3_reset(row);
@@ -45,10 +51,7 @@ static int ask_search(struct store *s, enum search_statement which, uint64_t fir
 
 	if (!row)
 		return -1;
-	if (sqlite3_bind_parameter_count(row) > 0)
-		bind_number(row, 1, first);
-	if (sqlite3_bind_parameter_count(row) > 1)
-		bind_number(row, 2, second);
+	bind_those(row, first, second);
 	int r = search_db_step(s->search, row, f);
 	*ret = r > 0 ? column_number(row, 0) : 0;
 	(void)sqlite3_reset(row);
